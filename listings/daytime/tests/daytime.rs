@@ -1,0 +1,164 @@
+mod programs;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+
+use programs::{DEADLINE, Server, closed_port, run};
+
+fn stdout(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A server that sends `answer` to one client; returns its address.
+fn answering(answer: impl AsRef<[u8]> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.write_all(answer.as_ref());
+    });
+    address
+}
+
+#[test]
+fn the_server_sends_one_line_in_the_form_of_rfc_867_and_closes() {
+    let server = Server::start("server");
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+
+    let line = answer.strip_suffix("\r\n").expect("the line ends in CRLF");
+    let words: Vec<_> = line.split(' ').collect();
+    let [weekday, month, day, year, time] = words[..] else {
+        panic!("five words, not {line:?}");
+    };
+    assert!(weekday.ends_with("day,"), "{line}");
+    assert!(month.chars().all(char::is_alphabetic), "{line}");
+    assert!(day.trim_end_matches(',').parse::<u8>().is_ok(), "{line}");
+    assert!(year.parse::<u16>().is_ok(), "{line}");
+    assert!(time.ends_with("-UTC"), "{line}");
+}
+
+#[test]
+fn the_client_prints_what_the_server_sent() {
+    for name in ["server", "slow-server"] {
+        let server = Server::start(name);
+        let output = run("client", &[&server.address.to_string()]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).ends_with("-UTC\n"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn the_server_survives_clients_that_vanish_talk_or_say_nothing() {
+    let server = Server::start("server");
+    drop(TcpStream::connect(server.address).unwrap());
+    server.next_log_line();
+
+    let mut talker = TcpStream::connect(server.address).unwrap();
+    talker.write_all(&[b'x'; 100_000]).ok();
+    server.next_log_line();
+
+    let silent = TcpStream::connect(server.address).unwrap();
+    silent.shutdown(Shutdown::Write).ok();
+    server.next_log_line();
+
+    let output = run("client", &[&server.address.to_string()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_client_puts_an_answer_together_that_comes_in_pieces() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        for byte in b"half past ten\r\n" {
+            stream.write_all(&[*byte]).unwrap();
+        }
+    });
+    assert_eq!(stdout(&run("client", &[&address])), "half past ten\n");
+}
+
+#[test]
+fn an_answer_without_an_end_is_refused() {
+    let output = run("client", &[&answering(vec![b'x'; 1_000_000])]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("no end within 4096 bytes"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_server_that_says_nothing_costs_the_client_its_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let output = run("client", &[&address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("did not arrive whole"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn nobody_there_is_an_error_with_its_cause() {
+    let (address, _held) = closed_port();
+    let output = run("client", &[&address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot connect to 127.0.0.1"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("Connection refused"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_taken_address_is_an_error_with_its_cause() {
+    let server = Server::start("server");
+    let output = run("server", &[&server.address.to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot listen on 127.0.0.1"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("Address already in use"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_exit_code_2() {
+    for program in ["server", "slow-server", "client", "one-read"] {
+        for arguments in [
+            &["nonsense"][..],
+            &["127.0.0.1:99999"],
+            &["::1:13"],
+            &["--help"],
+            &["127.0.0.1:0", "more"],
+        ] {
+            let output = run(program, arguments);
+            assert_eq!(output.status.code(), Some(2), "{program} {arguments:?}");
+            assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+            assert_eq!(stdout(&output), "");
+        }
+    }
+}
