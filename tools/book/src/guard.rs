@@ -1,0 +1,136 @@
+//! The guard stands between mdbook-cmdrun and the command of a directive, because mdbook-cmdrun drops stderr, sets no time limit
+//! and waits for every child that holds on to its output (FACTS: it runs `sh -c COMMAND` and reads to the end).
+//!
+//! mdbook-cmdrun starts `book guard JOB`; the guard runs the command as it would have done, stops it with all its descendants
+//! when its time is over, when it prints too much, or when the tool is gone, and leaves a [`Report`] beside the job.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, WaitOptions};
+use serde::{Deserialize, Serialize};
+use signal_hook::consts::TERM_SIGNALS;
+
+use crate::process::{self, Process};
+
+/// Tells `book scene` that the tool has compiled the listings already.
+pub const COMPILED: &str = "BOOK_COMPILED";
+
+/// What a guard is to run.
+#[derive(Serialize, Deserialize)]
+pub struct Job {
+    /// For `sh -c`.
+    pub command: String,
+    /// Seconds after which it is stopped.
+    pub deadline: u64,
+    /// Bytes that it may print.
+    pub limit: usize,
+    /// Where to leave the report.
+    pub report: PathBuf,
+    /// The process of the tool: when it is gone, so is the reason to run.
+    pub tool: u32,
+}
+
+/// How a command went.
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    /// Its exit code; none if it did not end by itself.
+    pub code: Option<i32>,
+    /// Why it has no exit code.
+    pub trouble: Option<String>,
+    /// What it printed on stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs the job in the file `path`; prints the command's stdout.
+pub fn run(path: &Path) -> Result<()> {
+    let job = fs::read(path).with_context(|| format!("cannot read the job {}", path.display()))?;
+    let job: Job = serde_json::from_slice(&job).context("cannot understand the job")?;
+
+    // Whoever loses its parent becomes a child of the guard, and can be found below.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Ctrl-C reaches the guard as well; it must live long enough to clear up.
+    let told_to_stop = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        signal_hook::flag::register(*signal, Arc::clone(&told_to_stop))?;
+    }
+
+    let mut shell = process::command(Path::new("sh"));
+    shell
+        .arg("-c")
+        .arg(&job.command)
+        .env("PATH", path_with_tool()?);
+    shell.env(COMPILED, "1");
+    let mut process = Process::start(shell, job.limit)?;
+    let outcome = watch(&mut process, &job, &told_to_stop);
+    let stopped = process.stop();
+    sweep();
+
+    let (code, trouble) = match outcome.and_then(|status| stopped.map(|()| status)) {
+        Ok(status) => (
+            status.code(),
+            process::complaint(status, status.code().unwrap_or(0)),
+        ),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    io::stdout().write_all(&process.stdout())?;
+    let report = Report {
+        code,
+        trouble,
+        stderr: process.stderr(),
+    };
+    fs::write(&job.report, serde_json::to_vec(&report)?)
+        .with_context(|| format!("cannot write {}", job.report.display()))
+}
+
+/// Waits for the end of the command, or for a reason to end it.
+fn watch(process: &mut Process, job: &Job, told_to_stop: &AtomicBool) -> Result<ExitStatus> {
+    loop {
+        process.look()?;
+        if let Some(status) = process.status {
+            return Ok(status);
+        }
+        if process.started.elapsed() > Duration::from_secs(job.deadline) {
+            bail!("it did not end within {} s", job.deadline);
+        }
+        if told_to_stop.load(Ordering::Relaxed) || !is_parent(job.tool) {
+            bail!("the tool was stopped");
+        }
+        process::wait(std::iter::once(&*process))?;
+    }
+}
+
+fn is_parent(process: u32) -> bool {
+    rustix::process::getppid().is_some_and(|parent| parent.as_raw_nonzero().get() as u32 == process)
+}
+
+/// Kills what is left of the command: descendants that left its process group. On systems other than Linux they cannot be found.
+fn sweep() {
+    while let Some(child) = first_child() {
+        let _ = rustix::process::kill_process(child, Signal::KILL);
+        let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
+    }
+}
+
+/// One of the guard's children, those included that it has by being the subreaper.
+fn first_child() -> Option<Pid> {
+    let children = fs::read_to_string("/proc/thread-self/children").ok()?;
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
+}
+
+/// The path to programs with this one in front, so that a directive can say `book`.
+fn path_with_tool() -> Result<std::ffi::OsString> {
+    let tool = std::env::current_exe().context("cannot find this program")?;
+    let mut folders: Vec<PathBuf> = tool.parent().map(PathBuf::from).into_iter().collect();
+    folders.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
+    std::env::join_paths(folders).context("cannot extend PATH")
+}

@@ -1,0 +1,51 @@
+//! Includes are mdBook's business, but it leaves one that it cannot fill in on the page, and takes a missing anchor for an empty one.
+
+use std::fs;
+use std::sync::LazyLock;
+
+use anyhow::{Error, anyhow};
+use regex::Regex;
+
+use crate::source::Source;
+
+/// `{{#name argument}}`, with the backslash that would make it text.
+static LINK: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\\?\{\{\s*#([\w-]+)([^}]*)\}\}").expect("the pattern is fixed and valid")
+});
+
+/// The includes in a chapter that mdBook could not fill in, by their position.
+pub fn mistakes(source: &Source) -> Vec<(usize, Error)> {
+    let mut mistakes = Vec::new();
+    for link in LINK.captures_iter(&source.text) {
+        let Some(whole) = link.get(0) else { continue };
+        if whole.as_str().starts_with('\\') {
+            continue;
+        }
+        let problem = match &link[1] {
+            "include" | "rustdoc_include" | "playground" => check(source, link[2].trim()),
+            "title" => None,
+            other => Some(anyhow!(
+                "mdBook has no `#{other}`; did you mean `#include`?"
+            )),
+        };
+        mistakes.extend(problem.map(|problem| (whole.start(), problem)));
+    }
+    mistakes
+}
+
+fn check(source: &Source, argument: &str) -> Option<Error> {
+    let mut parts = argument.split_whitespace().next()?.splitn(2, ':');
+    let (path, anchor) = (parts.next()?, parts.next().unwrap_or_default());
+    let text = match fs::read_to_string(source.folder().join(path)) {
+        Ok(text) => text,
+        Err(error) => return Some(anyhow!("cannot include {path}: {error}")),
+    };
+    let is_range = anchor
+        .chars()
+        .all(|character| character.is_ascii_digit() || character == ':');
+    let start = Regex::new(&format!(r"ANCHOR:\s*{}(\s|$)", regex::escape(anchor))).ok()?;
+    if is_range || start.is_match(&text) {
+        return None;
+    }
+    Some(anyhow!("{path} has no anchor {anchor:?}"))
+}

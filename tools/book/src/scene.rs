@@ -1,0 +1,322 @@
+//! A scene: the programs of one listing, started one after another, each in a terminal of its own; what they printed becomes
+//! Markdown.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use socket2::{Domain, Socket, Type};
+
+use crate::compile;
+use crate::listing::Listing;
+use crate::markdown;
+use crate::process::{self, OUTPUT_LIMIT, Process};
+use crate::project::Project;
+
+/// A server says this, and where, in the first line that it prints.
+const LISTENING: &str = "listening on ";
+
+/// The arguments of `book scene`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Scene {
+    /// The exit code that the last program must end with
+    #[arg(long, value_name = "CODE", default_value_t = 0)]
+    pub fails: i32,
+    /// Nobody listens at the listing's address: connections to it are refused
+    #[arg(long)]
+    pub closed_port: bool,
+    /// How long each program may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub deadline: u64,
+    /// A folder in listings/
+    pub listing: String,
+    /// A program and its arguments; with ` &` at its end the next program starts after its first line
+    #[arg(required = true)]
+    pub programs: Vec<String>,
+}
+
+/// One program of a scene, as its author wrote it.
+struct Line {
+    program: String,
+    arguments: Vec<String>,
+    in_background: bool,
+}
+
+/// One program of a scene, running or ended.
+pub struct Terminal {
+    /// What a reader types.
+    pub command: String,
+    pub process: Process,
+}
+
+impl Scene {
+    /// Reads the listing, and fails if the scene asks for something that it does not have.
+    pub fn check(&self, project: &Project) -> Result<Listing> {
+        let listing = Listing::load(project, &self.listing)?;
+        for line in self.lines()? {
+            listing.check_program(&line.program)?;
+        }
+        ensure!(
+            !self.closed_port || listing.address.is_some(),
+            "--closed-port needs an address under [package.metadata.book] in listings/{}/Cargo.toml",
+            listing.name
+        );
+        Ok(listing)
+    }
+
+    /// The longest that all of it can take.
+    pub fn longest(&self) -> u64 {
+        // The first program may have to be started twice.
+        self.deadline * (self.programs.len() as u64 + 1) + 1
+    }
+
+    /// Plays the scene and returns it as Markdown. The listing must have been compiled.
+    pub fn play(&self, project: &Project) -> Result<String> {
+        let listing = self.check(project)?;
+        let folder = tempfile::tempdir().context("cannot make a folder for the scene")?;
+        let stage = Stage {
+            scene: self,
+            project,
+            listing: &listing,
+            folder: folder.path().into(),
+        };
+        let mut terminals = Vec::new();
+        let outcome = stage.play(&mut terminals);
+        for terminal in &mut terminals {
+            terminal.process.stop().context(terminal.command.clone())?;
+        }
+        match outcome {
+            Ok(()) => Ok(markdown::scene(&terminals)),
+            Err(error) => Err(error.context(markdown::plain(&terminals))),
+        }
+    }
+
+    fn lines(&self) -> Result<Vec<Line>> {
+        let line = |text: &String| {
+            let (text, in_background) = match text.trim_end().strip_suffix(" &") {
+                Some(text) => (text, true),
+                None => (text.as_str(), false),
+            };
+            let mut words = shlex::split(text)
+                .with_context(|| format!("a quotation mark in {text:?} is not closed"))?;
+            ensure!(!words.is_empty(), "a program is missing: {text:?}");
+            Ok(Line {
+                program: words.remove(0),
+                arguments: words,
+                in_background,
+            })
+        };
+        self.programs.iter().map(line).collect()
+    }
+}
+
+/// What all programs of a scene have in common.
+struct Stage<'a> {
+    scene: &'a Scene,
+    project: &'a Project,
+    listing: &'a Listing,
+    /// Where the programs run; removed afterwards.
+    folder: PathBuf,
+}
+
+impl Stage<'_> {
+    fn play(&self, terminals: &mut Vec<Terminal>) -> Result<()> {
+        let lines = self.scene.lines()?;
+        let reserved = match self.listing.address {
+            Some(address) if self.scene.closed_port => Some(ClosedPort::reserve(address)?),
+            _ => None,
+        };
+        // Where the listing's server really is, if not where it is documented to be.
+        let mut moved_to = match &reserved {
+            Some(port) if Some(port.address) != self.listing.address => Some(port.address),
+            _ => None,
+        };
+        let last = lines.len() - 1;
+        for (number, line) in lines.iter().enumerate() {
+            let mut terminal = self.start(line, moved_to)?;
+            let mut ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
+            let taken = number == 0 && last > 0 && self.listing.address.is_some();
+            if taken
+                && terminal
+                    .process
+                    .status
+                    .is_some_and(|status| !status.success())
+            {
+                // It could not listen where it is documented to: somebody else does. Any free port will do.
+                let anywhere = SocketAddr::new([127, 0, 0, 1].into(), 0);
+                terminal = self.start(line, Some(anywhere))?;
+                ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
+            }
+            if moved_to.is_none() {
+                let address = listening_on(&terminal.process);
+                moved_to = address.filter(|address| Some(*address) != self.listing.address);
+            }
+            terminals.push(terminal);
+            ready?;
+        }
+        // Whoever ended by itself before the last one must have ended well.
+        for terminal in &mut terminals[..last] {
+            terminal.process.look()?;
+            self.check_end(terminal, 0)?;
+        }
+        self.check_end(&terminals[last], self.scene.fails)
+    }
+
+    /// Starts a program; `address` is where the listing's server is, if not where it is documented to be.
+    fn start(&self, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
+        let mut arguments = line.arguments.clone();
+        if let (Some(address), Some(documented)) = (address, self.listing.address) {
+            move_to(&mut arguments, documented, address);
+        }
+        let mut shown = vec![
+            "cargo",
+            "run",
+            "-q",
+            "-p",
+            &self.listing.name,
+            "--bin",
+            &line.program,
+        ];
+        if !arguments.is_empty() {
+            shown.push("--");
+            shown.extend(arguments.iter().map(String::as_str));
+        }
+        let shown = shlex::try_join(shown)?;
+        let path = compile::program(self.project, self.listing, &line.program);
+        let mut command = process::command(&path);
+        command.args(&arguments).current_dir(&self.folder);
+        Ok(Terminal {
+            command: shown,
+            process: Process::start(command, OUTPUT_LIMIT)?,
+        })
+    }
+
+    /// Waits until the next program can start: this one listens, or has ended, or has printed its first line and was to be left
+    /// in the background. The last one is waited for until its end.
+    fn wait_until_ready(
+        &self,
+        terminal: &mut Terminal,
+        line: &Line,
+        is_last: bool,
+        others: &mut [Terminal],
+    ) -> Result<()> {
+        let deadline = Duration::from_secs(self.scene.deadline);
+        let failed = |what: String| anyhow!("`{}`: {what}", terminal.command);
+        loop {
+            terminal
+                .process
+                .look()
+                .map_err(|error| failed(format!("{error:#}")))?;
+            if terminal.process.has_ended() {
+                return Ok(());
+            }
+            if !is_last {
+                let background = line.in_background && first_line(&terminal.process).is_some();
+                if background || listening_on(&terminal.process).is_some() {
+                    return Ok(());
+                }
+            }
+            if terminal.process.started.elapsed() > deadline {
+                bail!(failed(format!(
+                    "it did not end within {} s",
+                    self.scene.deadline
+                )));
+            }
+            for other in &mut *others {
+                let command = other.command.clone();
+                other
+                    .process
+                    .look()
+                    .with_context(|| format!("`{command}`"))?;
+            }
+            let processes = others.iter().map(|other| &other.process);
+            process::wait(processes.chain([&terminal.process]))?;
+        }
+    }
+
+    fn check_end(&self, terminal: &Terminal, expected: i32) -> Result<()> {
+        match terminal
+            .process
+            .status
+            .and_then(|status| process::complaint(status, expected))
+        {
+            Some(complaint) => bail!("`{}`: {complaint}", terminal.command),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first line that a program has printed on stdout, once it is complete.
+fn first_line(process: &Process) -> Option<String> {
+    let stdout = process.stdout();
+    let end = stdout.iter().position(|byte| *byte == b'\n')?;
+    Some(String::from_utf8_lossy(&stdout[..end]).into_owned())
+}
+
+/// Where a program has said that it listens.
+fn listening_on(process: &Process) -> Option<SocketAddr> {
+    first_line(process)?
+        .strip_prefix(LISTENING)?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Changes the arguments of a program, all of which take an address as their first one, so that it uses `address` instead of
+/// the `documented` one.
+fn move_to(arguments: &mut Vec<String>, documented: SocketAddr, address: SocketAddr) {
+    let port = format!(":{}", documented.port());
+    let mut found = false;
+    for argument in &mut *arguments {
+        if let Some(host) = argument.strip_suffix(&port) {
+            *argument = format!("{host}:{}", address.port());
+            found = true;
+        }
+    }
+    let has_address = arguments
+        .first()
+        .is_some_and(|first| first.parse::<SocketAddr>().is_ok());
+    if !found && !has_address {
+        arguments.insert(0, address.to_string());
+    }
+}
+
+/// A port that is taken, so that nobody can listen on it, and closed, so that nobody can connect to it.
+struct ClosedPort {
+    address: SocketAddr,
+    _tcp: Socket,
+    _udp: UdpSocket,
+}
+
+impl ClosedPort {
+    /// Takes `wanted`, or a free port of the same host if somebody else has it.
+    fn reserve(wanted: SocketAddr) -> Result<ClosedPort> {
+        let anywhere = SocketAddr::new(wanted.ip(), 0);
+        // A free TCP port may be taken in UDP; the next one will not be.
+        for address in [wanted, anywhere, anywhere, anywhere] {
+            if let Ok(port) = ClosedPort::take(address) {
+                return Ok(port);
+            }
+        }
+        ClosedPort::take(anywhere).context("cannot reserve a closed port")
+    }
+
+    fn take(address: SocketAddr) -> Result<ClosedPort> {
+        // A TCP socket that is bound and does not listen: the kernel answers a SYN with RST, and has no second one for this port.
+        let tcp = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        tcp.bind(&address.into())?;
+        let address = tcp
+            .local_addr()?
+            .as_socket()
+            .context("a TCP socket without an address")?;
+        // A UDP socket that is connected to somebody else: the kernel answers all others with "port unreachable".
+        let udp = UdpSocket::bind(address)?;
+        udp.connect(address)?;
+        Ok(ClosedPort {
+            address,
+            _tcp: tcp,
+            _udp: udp,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Serves the book to browsers on this machine, and to nobody else.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tower_http::services::{ServeDir, ServeFile};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::project::Project;
+use crate::render::Render;
+use crate::watch::Watch;
+
+/// mdBook's own script opens a WebSocket there and reloads the page when it is told to.
+const LIVE_RELOAD: &str = "__livereload";
+
+/// Tells all open pages to reload.
+type Reload = broadcast::Sender<()>;
+
+/// Builds the book, serves it at `port` of the loopback address until Ctrl-C, and builds it again after every change.
+pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<()> {
+    let pages = project.state().join("served");
+    let render = Render {
+        project,
+        tool,
+        fresh: false,
+        live_reload: Some(LIVE_RELOAD.into()),
+    };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the server")?;
+
+    // Before the build, which takes a while: a port that is taken is said at once.
+    let address = (Ipv4Addr::LOCALHOST, port);
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                anyhow::anyhow!("port {port} is taken by another program; choose one with --port")
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot listen on 127.0.0.1:{port}")),
+        })?;
+    let port = listener.local_addr()?.port();
+    let url = format!("http://127.0.0.1:{port}");
+
+    let watch = Watch::start(&render.project)?;
+    render.render(&pages)?;
+    let (reload, _) = broadcast::channel(1);
+    let app = router(&pages, port, reload.clone());
+    runtime.spawn(async move { axum::serve(listener, app).await });
+    eprintln!("the book is at {url} (Ctrl-C ends it)");
+    if open && opener::open_browser(&url).is_err() {
+        eprintln!("no browser could be opened; open the address yourself");
+    }
+    loop {
+        watch.wait()?;
+        let start = Instant::now();
+        match render.render(&pages) {
+            Ok(()) => {
+                // Nobody need be listening.
+                let _ = reload.send(());
+                eprintln!("built again in {:.1} s", start.elapsed().as_secs_f64());
+            }
+            Err(error) => eprintln!("error: {error:#}\nthe pages are as they were"),
+        }
+    }
+}
+
+fn router(pages: &Path, port: u16, reload: Reload) -> Router {
+    let guard = Arc::new(Allowed::at(port));
+    let not_found = ServeFile::new(pages.join("404.html"));
+    Router::new()
+        .route(&format!("/{LIVE_RELOAD}"), any(live_reload))
+        .with_state(reload)
+        .fallback_service(ServeDir::new(pages).not_found_service(not_found))
+        .layer(set(header::CACHE_CONTROL, "no-cache"))
+        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(middleware::from_fn_with_state(guard, only_this_machine))
+}
+
+fn set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}
+
+/// The names that this server answers to. A page elsewhere can make a browser send requests here, by a name of its own that it
+/// points at this machine (DNS rebinding); what it cannot do is to make the browser say one of these names.
+struct Allowed {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+impl Allowed {
+    fn at(port: u16) -> Allowed {
+        let hosts: Vec<String> = ["127.0.0.1", "localhost"]
+            .map(|host| format!("{host}:{port}"))
+            .into();
+        let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
+        let mut hosts = hosts;
+        if port == 80 {
+            hosts.extend(["127.0.0.1".into(), "localhost".into()]);
+            origins.extend(["http://127.0.0.1".into(), "http://localhost".into()]);
+        }
+        Allowed { hosts, origins }
+    }
+
+    /// Why a request with these headers is not answered; none if it is.
+    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+        if !only_value_is_in(&self.hosts, headers, header::HOST) {
+            return Some((
+                StatusCode::MISDIRECTED_REQUEST,
+                "This server has another name.\n",
+            ));
+        }
+        // Whatever is more than reading a page must come from one of this server's own pages.
+        let reads = method.is_safe() && !headers.contains_key(header::UPGRADE);
+        let has_origin = headers.contains_key(header::ORIGIN);
+        if (has_origin || !reads) && !only_value_is_in(&self.origins, headers, header::ORIGIN) {
+            return Some((
+                StatusCode::FORBIDDEN,
+                "This request comes from another site.\n",
+            ));
+        }
+        None
+    }
+}
+
+/// Whether the header `name` is there once, with one of the values in `list`.
+fn only_value_is_in(list: &[String], headers: &HeaderMap, name: HeaderName) -> bool {
+    let mut values = headers.get_all(name).iter();
+    match (
+        values.next().and_then(|value| value.to_str().ok()),
+        values.next(),
+    ) {
+        (Some(value), None) => list.iter().any(|known| known.eq_ignore_ascii_case(value)),
+        _ => false,
+    }
+}
+
+async fn only_this_machine(
+    State(allowed): State<Arc<Allowed>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match allowed.refusal(request.method(), request.headers()) {
+        Some((status, reason)) => (status, reason).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Holds a page's WebSocket open until the page is to reload, or is gone.
+async fn live_reload(upgrade: WebSocketUpgrade, State(reload): State<Reload>) -> Response {
+    let mut reload = reload.subscribe();
+    upgrade
+        .max_message_size(1024)
+        .on_upgrade(async move |mut socket: WebSocket| {
+            loop {
+                tokio::select! {
+                    _ = reload.recv() => {
+                        let _ = socket.send(Message::text("reload")).await;
+                        return;
+                    }
+                    message = socket.recv() => if !matches!(message, Some(Ok(_))) {
+                        return;
+                    },
+                }
+            }
+        })
+}

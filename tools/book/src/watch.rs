@@ -1,0 +1,62 @@
+//! Notices changes to the book's sources.
+
+use std::path::{Component, Path};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::project::Project;
+
+/// An editor's save is several events; so is a `git checkout`. They belong together if they come within this time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Watches the folders that pages are made from.
+pub struct Watch {
+    _watcher: RecommendedWatcher,
+    events: Receiver<notify::Result<Event>>,
+}
+
+impl Watch {
+    pub fn start(project: &Project) -> Result<Watch> {
+        let (sender, events) = mpsc::channel();
+        let mut watcher = notify::recommended_watcher(sender)?;
+        // The folder itself, for `book.toml` and `Cargo.lock`: an editor replaces a file, and a watch on it would be lost.
+        watcher.watch(&project.root, RecursiveMode::NonRecursive)?;
+        for name in ["src", "listings", "theme"] {
+            let folder = project.root.join(name);
+            if folder.exists() {
+                watcher
+                    .watch(&folder, RecursiveMode::Recursive)
+                    .with_context(|| format!("cannot watch {name}"))?;
+            }
+        }
+        Ok(Watch {
+            _watcher: watcher,
+            events,
+        })
+    }
+
+    /// Waits for a change, and until it is complete.
+    pub fn wait(&self) -> Result<()> {
+        while !matters(&self.events.recv().context("nothing is watched any more")?) {}
+        while self.events.recv_timeout(PAUSE).is_ok() {}
+        Ok(())
+    }
+}
+
+/// Whether an event can change a page. Reading a file is one too, and the build reads them all.
+fn matters(event: &notify::Result<Event>) -> bool {
+    let Ok(event) = event else { return true };
+    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_source(path))
+}
+
+/// Not what cargo makes of a listing, or an editor while it saves.
+fn is_source(path: &Path) -> bool {
+    let made = path
+        .components()
+        .any(|part| part == Component::Normal("target".as_ref()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !made && !name.starts_with('.') && !name.ends_with('~') && name != "book"
+}
