@@ -69,6 +69,9 @@ impl Preprocessor for Bridge {
 
     fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
         let cache = Cache::open(&self.project, self.fresh)?;
+        book.for_each_chapter_mut(|chapter| {
+            chapter.content = include::without_anchors(&chapter.content);
+        });
         let chapters: Vec<&Chapter> = book.chapters().filter(|c| !c.is_draft_chapter()).collect();
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
 

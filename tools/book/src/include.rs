@@ -1,4 +1,5 @@
-//! Includes are mdBook's business, but it leaves one that it cannot fill in on the page, and takes a missing anchor for an empty one.
+//! Includes are mdBook's business, but it leaves one that it cannot fill in on the page, takes a missing anchor for an empty one, and
+//! shows the anchors of a file that is included whole.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -12,6 +13,16 @@ use crate::source::Source;
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\\?\{\{\s*#([\w-]+)([^}]*)\}\}").expect("the pattern is fixed and valid")
 });
+
+/// A line that marks the beginning or the end of an anchor in a program.
+static ANCHOR: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)^[ \t]*// ANCHOR(_END)?: [\w-]+\r?\n").expect("the pattern is fixed and valid")
+});
+
+/// `chapter` without the lines that mark anchors.
+pub fn without_anchors(chapter: &str) -> String {
+    ANCHOR.replace_all(chapter, "").into_owned()
+}
 
 /// The includes in a chapter that mdBook could not fill in, by their position.
 pub fn mistakes(source: &Source) -> Vec<(usize, Error)> {

@@ -41,7 +41,7 @@ fn output(terminal: &Terminal) -> String {
         return "<p class=\"exit\">no output</p>\n".into();
     }
     format!(
-        "<pre class=\"output\" tabindex=\"0\"><samp>{}</samp></pre>\n",
+        "<pre class=\"output\"><samp>{}</samp></pre>\n",
         inside.trim_end_matches('\n')
     )
 }
