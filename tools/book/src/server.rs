@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -26,8 +26,11 @@ use crate::watch::Watch;
 /// mdBook's own script opens a WebSocket there and reloads the page when it is told to.
 const LIVE_RELOAD: &str = "__livereload";
 
-/// Tells all open pages to reload.
-type Reload = broadcast::Sender<()>;
+/// How often the book has been built. Open pages reload when it changes.
+type Builds = watch::Receiver<u64>;
+
+/// A page says by this cookie in which build it was made, since it may have changed again before its WebSocket is open.
+const COOKIE: &str = "build";
 
 /// Builds the book, serves it at `port` of the loopback address until Ctrl-C, and builds it again after every change.
 pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<()> {
@@ -53,22 +56,21 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
-    let watch = Watch::start(&render.project)?;
+    let sources = Watch::start(&render.project)?;
     render.render(&pages)?;
-    let (reload, _) = broadcast::channel(1);
-    let app = router(&pages, port, reload.clone());
+    let (built, builds) = watch::channel(0);
+    let app = router(&pages, port, builds);
     runtime.spawn(async move { axum::serve(listener, app).await });
     eprintln!("the book is at {url} (Ctrl-C ends it)");
     if open && opener::open_browser(&url).is_err() {
         eprintln!("no browser could be opened; open the address yourself");
     }
     loop {
-        watch.wait()?;
+        sources.wait()?;
         let start = Instant::now();
         match render.render(&pages) {
             Ok(()) => {
-                // Nobody need be listening.
-                let _ = reload.send(());
+                built.send_modify(|builds| *builds += 1);
                 eprintln!("built again in {:.1} s", start.elapsed().as_secs_f64());
             }
             Err(error) => eprintln!("error: {error:#}\nthe pages are as they were"),
@@ -76,14 +78,26 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     }
 }
 
-fn router(pages: &Path, port: u16, reload: Reload) -> Router {
+fn router(pages: &Path, port: u16, builds: Builds) -> Router {
     let guard = Arc::new(Allowed::at(port));
+    let current = builds.clone();
+    let cookie = move |_: &Response| {
+        HeaderValue::from_str(&format!(
+            "{COOKIE}={}; HttpOnly; SameSite=Strict",
+            *current.borrow()
+        ))
+        .ok()
+    };
     let not_found = ServeFile::new(pages.join("404.html"));
     Router::new()
         .route(&format!("/{LIVE_RELOAD}"), any(live_reload))
-        .with_state(reload)
+        .with_state(builds)
         .fallback_service(ServeDir::new(pages).not_found_service(not_found))
-        .layer(set(header::CACHE_CONTROL, "no-cache"))
+        .layer(SetResponseHeaderLayer::overriding(
+            header::SET_COOKIE,
+            cookie,
+        ))
+        .layer(set(header::CACHE_CONTROL, "no-store"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(middleware::from_fn_with_state(guard, only_this_machine))
 }
@@ -158,21 +172,31 @@ async fn only_this_machine(
 }
 
 /// Holds a page's WebSocket open until the page is to reload, or is gone.
-async fn live_reload(upgrade: WebSocketUpgrade, State(reload): State<Reload>) -> Response {
-    let mut reload = reload.subscribe();
+async fn live_reload(
+    upgrade: WebSocketUpgrade,
+    State(mut builds): State<Builds>,
+    headers: HeaderMap,
+) -> Response {
+    let current = format!("{COOKIE}={}", *builds.borrow_and_update());
+    let cookies = headers
+        .get(header::COOKIE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut is_old = cookies
+        .split("; ")
+        .any(|cookie| cookie.starts_with(COOKIE) && cookie != current);
     upgrade
         .max_message_size(1024)
         .on_upgrade(async move |mut socket: WebSocket| {
-            loop {
+            while !is_old {
                 tokio::select! {
-                    _ = reload.recv() => {
-                        let _ = socket.send(Message::text("reload")).await;
-                        return;
-                    }
+                    _ = builds.changed() => is_old = true,
                     message = socket.recv() => if !matches!(message, Some(Ok(_))) {
                         return;
                     },
                 }
             }
+            // A page that is gone by now needs no new one.
+            let _ = socket.send(Message::text("reload")).await;
         })
 }
