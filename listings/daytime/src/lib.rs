@@ -21,7 +21,7 @@ pub fn address() -> String {
         _ => {
             eprintln!(
                 "expected HOST:PORT or nothing, got: {}",
-                arguments.join(" ")
+                arguments.join(" ").escape_debug()
             );
             process::exit(2);
         }

@@ -99,16 +99,52 @@ fn an_answer_without_an_end_is_refused() {
 }
 
 #[test]
-fn a_server_that_says_nothing_costs_the_client_its_timeout() {
+fn an_answer_that_is_no_text_is_printed_all_the_same() {
+    let output = run("client", &[&answering(b"half past \xff\r\n")]);
+    assert_eq!(stdout(&output), "half past \u{fffd}\n");
+}
+
+#[test]
+fn one_read_takes_the_first_piece_for_the_whole_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let output = run("client", &[&address]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("did not arrive whole"),
-        "{}",
-        stderr(&output)
-    );
+    let first_piece = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"half past").unwrap();
+        stream // is kept, so that the answer has no end yet
+    });
+    let output = run("one-read", &[&address]);
+    assert_eq!(stdout(&output), "\"half past\"\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    drop(first_piece.join().unwrap());
+}
+
+#[test]
+fn the_slow_server_serves_the_next_client_when_one_leaves_early() {
+    let server = Server::start("slow-server");
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    drop(stream);
+    assert!(!server.next_log_line().ends_with("told the time"));
+
+    let output = run("client", &[&server.address.to_string()]);
+    assert!(stdout(&output).ends_with("-UTC\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_server_that_says_nothing_costs_the_client_its_timeout() {
+    let server = Server::start("silent-server");
+    for program in ["client", "one-read"] {
+        let output = run(program, &[&server.address.to_string()]);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(stdout(&output), "");
+        assert!(
+            stderr(&output).contains("Resource temporarily unavailable"),
+            "{}",
+            stderr(&output)
+        );
+    }
 }
 
 #[test]
@@ -147,13 +183,20 @@ fn a_taken_address_is_an_error_with_its_cause() {
 
 #[test]
 fn wrong_arguments_are_one_line_and_exit_code_2() {
-    for program in ["server", "slow-server", "client", "one-read"] {
+    for program in [
+        "server",
+        "slow-server",
+        "silent-server",
+        "client",
+        "one-read",
+    ] {
         for arguments in [
             &["nonsense"][..],
             &["127.0.0.1:99999"],
             &["::1:13"],
             &["--help"],
             &["127.0.0.1:0", "more"],
+            &["two\nlines"],
         ] {
             let output = run(program, arguments);
             assert_eq!(output.status.code(), Some(2), "{program} {arguments:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: usize = 4096;
 
 fn main() -> Result<()> {
@@ -20,10 +20,10 @@ fn main() -> Result<()> {
 
     // ANCHOR: read
     // The server speaks first and then closes, so the answer is everything up to the end of the stream.
-    let mut answer = String::new();
+    let mut answer = Vec::new();
     stream
         .take(ANSWER_LIMIT as u64)
-        .read_to_string(&mut answer)
+        .read_to_end(&mut answer)
         .context("the answer did not arrive whole")?;
     ensure!(
         answer.len() < ANSWER_LIMIT,
@@ -31,6 +31,6 @@ fn main() -> Result<()> {
     );
     // ANCHOR_END: read
 
-    println!("{}", answer.trim_end());
+    println!("{}", String::from_utf8_lossy(&answer).trim_end());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: usize = 4096;
 
 fn main() -> Result<()> {
@@ -22,6 +22,6 @@ fn main() -> Result<()> {
     let answer = String::from_utf8_lossy(&buffer[..length]);
     // ANCHOR_END: read
 
-    println!("{}", answer.trim_end());
+    println!("{answer:?}");
     Ok(())
 }
