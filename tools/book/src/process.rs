@@ -86,8 +86,10 @@ pub struct Process {
     stderr: Option<File>,
     /// How many bytes it may print.
     limit: usize,
-    /// What it has printed, in pieces, in the order in which they came.
+    /// What it has printed, in whole lines, in the order in which they were completed.
     pub output: Vec<(Stream, Vec<u8>)>,
+    /// The beginnings of the next lines. Programs write to stderr in pieces, and stdout may come between two of them.
+    unfinished: [(Stream, Vec<u8>); 2],
     /// When it was started.
     pub started: Instant,
     /// How it ended, if it has ended by itself.
@@ -119,6 +121,7 @@ impl Process {
             stderr,
             limit,
             output: Vec::new(),
+            unfinished: [(Stream::Stdout, Vec::new()), (Stream::Stderr, Vec::new())],
             started: Instant::now(),
             status: None,
             reaped: false,
@@ -167,7 +170,13 @@ impl Process {
             self.child.wait()?;
             self.reaped = true;
         }
-        self.read()
+        self.read()?;
+        for (stream, line) in &mut self.unfinished {
+            if !line.is_empty() {
+                self.output.push((*stream, std::mem::take(line)));
+            }
+        }
+        Ok(())
     }
 
     /// Only before the program is reaped: its number is then still its own, and so is that of its group.
@@ -182,37 +191,52 @@ impl Process {
         Pid::from_raw(self.child.id() as i32).context("a program without a number")
     }
 
+    /// Whether it has begun a line and not ended it.
+    pub fn is_in_a_line(&self) -> bool {
+        self.unfinished.iter().any(|(_, bytes)| !bytes.is_empty())
+    }
+
     /// Reads stdout before stderr: a program that has printed its results and then a complaint is shown in that order.
     fn read(&mut self) -> Result<()> {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let slot = match stream {
-                Stream::Stdout => &mut self.stdout,
-                Stream::Stderr => &mut self.stderr,
+        for (pipe, (stream, line)) in [&mut self.stdout, &mut self.stderr]
+            .into_iter()
+            .zip(&mut self.unfinished)
+        {
+            let is_at_end = read_available(pipe, line, self.limit)?;
+            let whole = match line.iter().rposition(|byte| *byte == b'\n') {
+                _ if is_at_end => line.len(),
+                Some(position) => position + 1,
+                None => 0,
             };
-            let Some(pipe) = slot else { continue };
-            let mut length: usize = self.output.iter().map(|(_, bytes)| bytes.len()).sum();
-            let mut buffer = [0; 8192];
-            loop {
-                match pipe.read(&mut buffer) {
-                    Ok(0) => {
-                        *slot = None;
-                        break;
-                    }
-                    Ok(count) => {
-                        self.output.push((stream, buffer[..count].to_vec()));
-                        length += count;
-                        if length > self.limit {
-                            bail!("it printed more than {} KiB", self.limit / 1024);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error).context("cannot read its output"),
-                }
+            if whole > 0 {
+                self.output.push((*stream, line.drain(..whole).collect()));
             }
+        }
+        let printed = self.output.iter().chain(&self.unfinished);
+        if printed.map(|(_, bytes)| bytes.len()).sum::<usize>() > self.limit {
+            bail!("it printed more than {} KiB", self.limit / 1024);
         }
         Ok(())
     }
+}
+
+/// Appends to `buffer` what can be read from `pipe` without waiting, but not much more than `limit` bytes. Closes the pipe at its end,
+/// and says whether it is closed.
+fn read_available(pipe: &mut Option<File>, buffer: &mut Vec<u8>, limit: usize) -> Result<bool> {
+    let mut bytes = [0; 8192];
+    while let Some(file) = pipe {
+        match file.read(&mut bytes) {
+            Ok(0) => *pipe = None,
+            Ok(count) => buffer.extend(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error).context("cannot read its output"),
+        }
+        if buffer.len() > limit {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Process {

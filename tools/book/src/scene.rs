@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
@@ -16,6 +16,9 @@ use crate::project::Project;
 
 /// A server says this, and where, in the first line that it prints.
 const LISTENING: &str = "listening on ";
+
+/// How long a program may take to finish a line that it has begun, when the scene is over.
+const LINE: Duration = Duration::from_secs(1);
 
 /// The arguments of `book scene`.
 #[derive(clap::Args, Clone, Debug)]
@@ -155,6 +158,7 @@ impl Stage<'_> {
             terminals.push(terminal);
             ready?;
         }
+        finish_lines(terminals)?;
         // Whoever ended by itself before the last one must have ended well.
         for terminal in &mut terminals[..last] {
             terminal.process.look()?;
@@ -245,6 +249,24 @@ impl Stage<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Lets programs that are in the middle of a line, in a server's log, say, come to its end.
+fn finish_lines(terminals: &mut [Terminal]) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < LINE {
+        for terminal in &mut *terminals {
+            terminal.process.look()?;
+        }
+        if !terminals
+            .iter()
+            .any(|terminal| terminal.process.is_in_a_line())
+        {
+            break;
+        }
+        process::wait(terminals.iter().map(|terminal| &terminal.process))?;
+    }
+    Ok(())
 }
 
 /// The first line that a program has printed on stdout, once it is complete.
