@@ -95,7 +95,8 @@ mod linux {
         match result {
             Ok(_) => "ok".into(),
             Err(error) => {
-                let errno = Errno::from_raw(error.raw_os_error().expect("the kernel's answer"));
+                let errno =
+                    Errno::from_raw(error.raw_os_error().expect("the kernel's answer"));
                 format!("{errno:?}: {}", errno.desc())
             }
         }
@@ -115,7 +116,8 @@ mod linux {
 
     /// An empty folder of this test alone.
     fn empty_folder(name: &str) -> PathBuf {
-        let folder = env::temp_dir().join(format!("families-test-{}-{name}", std::process::id()));
+        let folder =
+            env::temp_dir().join(format!("families-test-{}-{name}", std::process::id()));
         fs::create_dir(&folder).unwrap();
         folder
     }
@@ -222,7 +224,8 @@ mod linux {
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(stdout(&output), "");
         assert!(
-            stderr(&output).contains("Address family not supported by protocol (os error 97)"),
+            stderr(&output)
+                .contains("Address family not supported by protocol (os error 97)"),
             "{}",
             stderr(&output)
         );

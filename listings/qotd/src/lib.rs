@@ -28,10 +28,13 @@ pub fn address() -> String {
     }
 }
 
-/// Whether `text` is a host, a colon and a port. An IPv6 address stands in brackets, since it has colons of its own.
+/// Whether `text` is a host, a colon and a port. An IPv6 address stands in brackets, since
+/// it has colons of its own.
 fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| {
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok()
+        !host.is_empty()
+            && (bracketed || !host.contains(':'))
+            && port.parse::<u16>().is_ok()
     })
 }

@@ -33,7 +33,8 @@ fn ask(socket: &UdpSocket, server: SocketAddr, question: &[u8]) -> String {
     String::from_utf8(datagram[..length].to_vec()).unwrap()
 }
 
-/// A server that answers its first question with `answers`, one datagram each; returns its address.
+/// A server that answers its first question with `answers`, one datagram each; returns its
+/// address.
 fn answering<const N: usize>(answers: [Vec<u8>; N]) -> String {
     let socket = socket();
     let address = socket.local_addr().unwrap().to_string();
@@ -46,8 +47,8 @@ fn answering<const N: usize>(answers: [Vec<u8>; N]) -> String {
     address
 }
 
-/// An address where nobody receives, and where nobody can as long as the socket is kept: it has the port, and takes datagrams
-/// from itself alone.
+/// An address where nobody receives, and where nobody can as long as the socket is kept: it
+/// has the port, and takes datagrams from itself alone.
 fn closed_port() -> (String, UdpSocket) {
     let socket = socket();
     let address = socket.local_addr().unwrap();
@@ -115,7 +116,8 @@ fn the_server_survives_clients_that_are_gone_before_they_are_answered() {
 #[cfg(target_os = "linux")] // Elsewhere 127.0.0.2 is not there without being asked for.
 fn an_answer_of_another_server_is_not_answered() {
     let server = Server::start("server");
-    let other = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), server.address.port())).unwrap();
+    let other =
+        UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), server.address.port())).unwrap();
     other.send_to(b"a quote", server.address).unwrap();
     assert_eq!(
         server.next_log_line(),

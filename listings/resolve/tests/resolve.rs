@@ -1,4 +1,5 @@
-// No name in here is ever asked for on the network: `localhost`, addresses, and names that the resolver refuses by itself.
+// No name in here is ever asked for on the network: `localhost`, addresses, and names that
+// the resolver refuses by itself.
 
 #[allow(dead_code)] // This listing has no server.
 mod programs;
@@ -8,7 +9,8 @@ use std::process::Output;
 
 use programs::run;
 
-/// The label between the two dots is empty, and only the root of all names may have such a label (RFC 1034, section 3.1).
+/// The label between the two dots is empty, and only the root of all names may have such a
+/// label (RFC 1034, section 3.1).
 const IMPOSSIBLE: &str = "www..example.com";
 
 fn stdout(output: &Output) -> String {

@@ -13,13 +13,14 @@ fn main() -> Result<()> {
     let address = daytime::address();
 
     // ANCHOR: connect
-    let stream =
-        TcpStream::connect(&address).with_context(|| format!("cannot connect to {address}"))?;
+    let stream = TcpStream::connect(&address)
+        .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     // ANCHOR_END: connect
 
     // ANCHOR: read
-    // The server speaks first and then closes, so the answer is everything up to the end of the stream.
+    // The server speaks first and then closes, so the answer is everything up to the end of
+    // the stream.
     let mut answer = Vec::new();
     stream
         .take(ANSWER_LIMIT as u64)

@@ -1,4 +1,5 @@
-//! The daytime client with one mistake: it reads once and takes what came for the whole answer.
+//! The daytime client with one mistake: it reads once and takes what came for the whole
+//! answer.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -12,8 +13,8 @@ const ANSWER_LIMIT: usize = 4096;
 fn main() -> Result<()> {
     let address = daytime::address();
 
-    let mut stream =
-        TcpStream::connect(&address).with_context(|| format!("cannot connect to {address}"))?;
+    let mut stream = TcpStream::connect(&address)
+        .with_context(|| format!("cannot connect to {address}"))?;
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
 
     // ANCHOR: read

@@ -13,8 +13,8 @@ fn main() -> Result<()> {
     let address = daytime::address();
 
     // ANCHOR: bind
-    let listener =
-        TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on {}", listener.local_addr()?);
     // ANCHOR_END: bind
 
@@ -31,13 +31,15 @@ fn main() -> Result<()> {
             Ok(()) => eprintln!("{peer}: told the time"),
             Err(error) => eprintln!("{peer}: {error}"),
         }
-        // `stream` is dropped here, and that closes the connection: the client learns that this was all.
+        // `stream` is dropped here, and that closes the connection: the client learns that
+        // this was all.
     }
     // ANCHOR_END: accept
 }
 
 // ANCHOR: serve
-/// Sends the date and time in the form that RFC 867 gives as its first example. The server speaks first: it asks nothing.
+/// Sends the date and time in the form that RFC 867 gives as its first example. The server
+/// speaks first: it asks nothing.
 fn serve(stream: &mut TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let now = Timestamp::now().strftime("%A, %B %-d, %Y %H:%M:%S-UTC");

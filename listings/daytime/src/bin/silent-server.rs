@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 fn main() -> Result<()> {
     let address = daytime::address();
 
-    let listener =
-        TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on {}", listener.local_addr()?);
 
-    // The system shakes hands with clients on its own, as many as the backlog holds. Nobody ever accepts them.
+    // The system shakes hands with clients on its own, as many as the backlog holds. Nobody
+    // ever accepts them.
     loop {
         thread::park();
     }

@@ -14,8 +14,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 fn main() -> Result<()> {
     let address = daytime::address();
 
-    let listener =
-        TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on {}", listener.local_addr()?);
 
     loop {

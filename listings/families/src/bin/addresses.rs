@@ -15,7 +15,9 @@ fn main() -> Result<()> {
     // ANCHOR: parse
     for text in ["192.0.2.1:80", "[2001:db8::1]:80", "[fe80::1%2]:80"] {
         match text.parse()? {
-            SocketAddr::V4(v4) => println!("IPv4  {v4}: host {}, port {}", v4.ip(), v4.port()),
+            SocketAddr::V4(v4) => {
+                println!("IPv4  {v4}: host {}, port {}", v4.ip(), v4.port())
+            }
             SocketAddr::V6(v6) => println!(
                 "IPv6  {v6}: host {}, port {}, scope id {}",
                 v6.ip(),

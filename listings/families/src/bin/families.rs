@@ -1,4 +1,5 @@
-//! Asks the kernel for a socket of each address family, and then for an address on this machine.
+//! Asks the kernel for a socket of each address family, and then for an address on this
+//! machine.
 
 use std::env;
 use std::fs;
@@ -50,7 +51,8 @@ fn main() -> Result<()> {
     println!("bind AF_UNIX  a path     {}", answer(path.and_then(bind)));
     println!("bind AF_INET  127.0.0.1  {}", answer(bind(ipv4)));
     println!("bind AF_INET6 ::1        {}", answer(bind(ipv6)));
-    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))
     // ANCHOR_END: addresses
 }
 
@@ -80,14 +82,16 @@ fn answer(result: io::Result<Socket>) -> String {
 // ANCHOR_END: answer
 
 // ANCHOR: rare
-/// The numbers of AF_IPX, AF_BLUETOOTH and AF_PACKET in the C headers of each system; not every system has all of them.
-const RARE_FAMILIES: [Option<i32>; 3] = if cfg!(any(target_os = "linux", target_os = "android")) {
-    [Some(4), Some(31), Some(17)]
-} else if cfg!(target_vendor = "apple") {
-    [Some(23), None, None]
-} else if cfg!(windows) {
-    [Some(6), Some(32), None]
-} else {
-    [None; 3]
-};
+/// The numbers of AF_IPX, AF_BLUETOOTH and AF_PACKET in the C headers of each system; not
+/// every system has all of them.
+const RARE_FAMILIES: [Option<i32>; 3] =
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        [Some(4), Some(31), Some(17)]
+    } else if cfg!(target_vendor = "apple") {
+        [Some(23), None, None]
+    } else if cfg!(windows) {
+        [Some(6), Some(32), None]
+    } else {
+        [None; 3]
+    };
 // ANCHOR_END: rare

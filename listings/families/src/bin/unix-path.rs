@@ -1,4 +1,5 @@
-//! Binds Unix sockets to a path that was left behind, to one that is in use, and to one that is too long.
+//! Binds Unix sockets to a path that was left behind, to one that is in use, and to one
+//! that is too long.
 
 use std::env;
 use std::fs;
@@ -21,7 +22,8 @@ fn main() -> Result<()> {
     let folder = env::temp_dir().join(format!("unix-path-{}", process::id()));
     fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let outcome = env::set_current_dir(&folder).map(|()| bind_sockets());
-    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))?;
     outcome.with_context(|| format!("cannot enter {}", folder.display()))
 }
 

@@ -16,8 +16,8 @@ fn main() -> Result<()> {
     }
 
     // ANCHOR: send
-    let socket =
-        UdpSocket::bind(IPV4_ADDRESS).with_context(|| format!("cannot bind to {IPV4_ADDRESS}"))?;
+    let socket = UdpSocket::bind(IPV4_ADDRESS)
+        .with_context(|| format!("cannot bind to {IPV4_ADDRESS}"))?;
     socket
         .send_to(b"hello", IPV6_ADDRESS)
         .with_context(|| format!("cannot send from {IPV4_ADDRESS} to {IPV6_ADDRESS}"))?;

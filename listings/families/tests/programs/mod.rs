@@ -10,7 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take, on a machine that is busy with something else, before a test gives up.
+/// How long a program may take, on a machine that is busy with something else, before a
+/// test gives up.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A program that serves, stopped when the test is over.
@@ -70,7 +71,8 @@ pub fn run(name: &str, arguments: &[&str]) -> Output {
         .expect("its output can be read")
 }
 
-/// An address where nobody listens, and where nobody can as long as the stream is kept: the stream itself has taken the port.
+/// An address where nobody listens, and where nobody can as long as the stream is kept: the
+/// stream itself has taken the port.
 #[allow(dead_code)]
 pub fn closed_port() -> (String, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -105,9 +107,9 @@ fn command(name: &str, arguments: &[&str]) -> Command {
 
 /// The folder of the programs, built where no other crate builds.
 ///
-/// `env!("CARGO_BIN_EXE_server")` would be shorter. But where several crates of one workspace have a program called `server`,
-/// cargo links them all to the same path, and a test would start whichever came last
-/// (<https://github.com/rust-lang/cargo/issues/6313>).
+/// `env!("CARGO_BIN_EXE_server")` would be shorter. But where several crates of one
+/// workspace have a program called `server`, cargo links them all to the same path, and a
+/// test would start whichever came last (<https://github.com/rust-lang/cargo/issues/6313>).
 static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_PKG_NAME"));
     let status = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))

@@ -15,7 +15,8 @@ fn main() -> Result<()> {
     let address = qotd::address();
 
     // ANCHOR: resolve
-    // A name can have several addresses, and only an answer proves that somebody is there: ask one after the other.
+    // A name can have several addresses, and only an answer proves that somebody is there:
+    // ask one after the other.
     let servers = address
         .to_socket_addrs()
         .with_context(|| format!("cannot resolve {address}"))?;
@@ -32,7 +33,8 @@ fn main() -> Result<()> {
     // ANCHOR_END: resolve
 }
 
-/// Sends an empty datagram to `server` and returns what comes back. Either of the two may get lost, so it asks again.
+/// Sends an empty datagram to `server` and returns what comes back. Either of the two may
+/// get lost, so it asks again.
 fn ask(server: SocketAddr) -> Result<String> {
     // ANCHOR: connect
     let any: IpAddr = match server {
@@ -46,7 +48,8 @@ fn ask(server: SocketAddr) -> Result<String> {
     // ANCHOR_END: connect
 
     // ANCHOR: ask
-    // One byte more than a quote may have: if that is filled too, the quote was too long and its end is lost.
+    // One byte more than a quote may have: if that is filled too, the quote was too long
+    // and its end is lost.
     let mut datagram = [0; QUOTE_LIMIT + 1];
     for _ in 0..ATTEMPTS {
         socket.send(&[])?;
@@ -58,7 +61,9 @@ fn ask(server: SocketAddr) -> Result<String> {
                 );
                 return Ok(String::from_utf8_lossy(&datagram[..length]).into_owned());
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
                 eprintln!("{server}: no answer within {READ_TIMEOUT:?}: {error}");
             }
             Err(error) => return Err(error.into()),

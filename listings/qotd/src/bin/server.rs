@@ -1,11 +1,13 @@
-//! A quote-of-the-day server (RFC 865): answers every datagram of a client with a quote, whatever it says.
+//! A quote-of-the-day server (RFC 865): answers every datagram of a client with a quote,
+//! whatever it says.
 
 use std::net::UdpSocket;
 
 use anyhow::{Context, Result};
 
 const REQUEST_LIMIT: usize = 512;
-/// Ports below this one are for servers. What comes from there, or from our own port, is an answer and no question.
+/// Ports below this one are for servers. What comes from there, or from our own port, is an
+/// answer and no question.
 const FIRST_CLIENT_PORT: u16 = 1024;
 /// In printing ASCII, fewer than 512 characters each, as RFC 865 recommends.
 const QUOTES: [&str; 4] = [
@@ -35,7 +37,8 @@ fn main() -> Result<()> {
     let mut answered = 0;
     let mut datagram = [0; REQUEST_LIMIT];
     loop {
-        // How much came does not matter, and what does not fit is dropped: any datagram asks for a quote.
+        // How much came does not matter, and what does not fit is dropped: any datagram
+        // asks for a quote.
         let peer = match socket.recv_from(&mut datagram) {
             Ok((_length, peer)) => peer,
             Err(error) => {

@@ -1,4 +1,5 @@
-//! A quote-of-the-day server that has nothing to say: every datagram arrives, and no answer leaves.
+//! A quote-of-the-day server that has nothing to say: every datagram arrives, and no answer
+//! leaves.
 
 use std::net::UdpSocket;
 

@@ -1,4 +1,5 @@
-//! The quote client with one mistake: it reads a datagram in pieces, as if it were a stream.
+//! The quote client with one mistake: it reads a datagram in pieces, as if it were a
+//! stream.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A quote-of-the-day server with a rude neighbour: a stranger, on a port of its own, answers first.
+//! A quote-of-the-day server with a rude neighbour: a stranger, on a port of its own,
+//! answers first.
 
 use std::net::UdpSocket;
 

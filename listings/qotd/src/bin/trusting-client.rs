@@ -1,4 +1,5 @@
-//! The quote client with three mistakes: its socket is IPv4 only and not connected, and it believes whoever answers.
+//! The quote client with three mistakes: its socket is IPv4 only and not connected, and it
+//! believes whoever answers.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
                     println!("{host} {address}");
                 }
             }
-            // The other hosts may still have an address: go on with them, and fail at the end.
+            // The other hosts may still have an address: go on with them, and fail at the
+            // end.
             Err(error) => {
                 eprintln!("cannot resolve {host}: {error}");
                 exit_code = ExitCode::FAILURE;
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
 // ANCHOR: addresses
 /// All addresses of `host`, IPv4 and IPv6, as `getaddrinfo` gives them.
 fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
-    // A look-up is for somebody who wants to connect, so it takes a port as well. Nobody connects here: 0 will do.
+    // A look-up is for somebody who wants to connect, so it takes a port as well. Nobody
+    // connects here: 0 will do.
     let addresses = (host, 0).to_socket_addrs()?;
     Ok(addresses.map(|address| address.ip()).collect())
 }

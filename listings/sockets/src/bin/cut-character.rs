@@ -19,11 +19,11 @@ fn main() -> Result<()> {
         process::exit(2);
     }
 
-    let listener =
-        TcpListener::bind(ADDRESS).with_context(|| format!("cannot listen on {ADDRESS}"))?;
+    let listener = TcpListener::bind(ADDRESS)
+        .with_context(|| format!("cannot listen on {ADDRESS}"))?;
     let address = listener.local_addr()?;
-    let mut sender =
-        TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    let mut sender = TcpStream::connect(address)
+        .with_context(|| format!("cannot connect to {address}"))?;
     let (mut receiver, _) = listener.accept().context("cannot accept a connection")?;
     receiver.set_read_timeout(Some(READ_TIMEOUT))?;
 

@@ -1,4 +1,5 @@
-//! Sends the same two messages as a byte stream (TCP) and as datagrams (UDP), and prints how they arrive.
+//! Sends the same two messages as a byte stream (TCP) and as datagrams (UDP), and prints
+//! how they arrive.
 
 use std::env;
 use std::io::{Read, Write};
@@ -33,11 +34,11 @@ fn main() -> Result<()> {
 /// Sends the messages over TCP and returns what each read brings.
 fn byte_stream(room: usize) -> Result<Vec<String>> {
     // ANCHOR: connect
-    let listener =
-        TcpListener::bind(ADDRESS).with_context(|| format!("cannot listen on {ADDRESS}"))?;
+    let listener = TcpListener::bind(ADDRESS)
+        .with_context(|| format!("cannot listen on {ADDRESS}"))?;
     let address = listener.local_addr()?;
-    let mut sender =
-        TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    let mut sender = TcpStream::connect(address)
+        .with_context(|| format!("cannot connect to {address}"))?;
     let (mut receiver, _) = listener.accept().context("cannot accept a connection")?;
     receiver.set_read_timeout(Some(READ_TIMEOUT))?;
     // ANCHOR_END: connect
@@ -63,7 +64,8 @@ fn byte_stream(room: usize) -> Result<Vec<String>> {
 }
 
 // ANCHOR: wait
-/// Waits until `count` bytes can be read. A write only hands its bytes to the kernel, and they may still be on their way.
+/// Waits until `count` bytes can be read. A write only hands its bytes to the kernel, and
+/// they may still be on their way.
 fn wait_for(count: usize, receiver: &TcpStream) -> Result<()> {
     let deadline = Instant::now() + READ_TIMEOUT;
     while receiver.peek(&mut vec![0; count])? < count {

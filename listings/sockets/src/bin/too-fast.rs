@@ -41,7 +41,9 @@ fn main() -> Result<()> {
         match receiver.recv_from(&mut buffer) {
             Ok(_) => received += 1,
             // Linux says WouldBlock when the time is up, Windows says TimedOut.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
                 break;
             }
             Err(error) => return Err(error).context("cannot receive"),

@@ -1,4 +1,5 @@
-//! Sends the largest datagram that UDP can carry over IPv4, and then one that is a byte larger.
+//! Sends the largest datagram that UDP can carry over IPv4, and then one that is a byte
+//! larger.
 
 use std::env;
 use std::net::UdpSocket;
