@@ -54,8 +54,11 @@ fn check(source: &Source, argument: &str) -> Option<Error> {
     let is_range = anchor
         .chars()
         .all(|character| character.is_ascii_digit() || character == ':');
-    let start = Regex::new(&format!(r"ANCHOR:\s*{}(\s|$)", regex::escape(anchor))).ok()?;
-    if is_range || start.is_match(&text) {
+    let starts_here = |line: &str| {
+        line.split_once("ANCHOR:")
+            .is_some_and(|(_, name)| name.trim() == anchor)
+    };
+    if is_range || text.lines().any(starts_here) {
         return None;
     }
     Some(anyhow!("{path} has no anchor {anchor:?}"))
