@@ -26,6 +26,7 @@ use crate::progress::Progress;
 use crate::project::Project;
 use crate::source::Source;
 use crate::text;
+use crate::turn::Turn;
 
 /// Seconds that a command other than a scene may take.
 const DEADLINE: u64 = 10;
@@ -56,6 +57,13 @@ struct Task {
     /// For scenes: the listing, and the name of its result in the cache.
     scene: Option<(Listing, String)>,
     output: Option<Result<String>>,
+}
+
+impl Task {
+    /// The documented address of the scene's listing.
+    fn address(&self) -> Option<SocketAddr> {
+        self.scene.as_ref().and_then(|(listing, _)| listing.address)
+    }
 }
 
 impl Preprocessor for Bridge {
@@ -204,7 +212,7 @@ impl Bridge {
         let mut by_address = BTreeMap::<SocketAddr, Vec<&mut Task>>::new();
         let mut queue: Vec<Vec<&mut Task>> = Vec::new();
         for task in waiting {
-            match task.scene.as_ref().and_then(|(listing, _)| listing.address) {
+            match task.address() {
                 Some(address) => by_address.entry(address).or_default().push(task),
                 None => queue.push(vec![task]),
             }
@@ -229,6 +237,7 @@ impl Bridge {
                 scope.spawn(|| {
                     while let Some(group) = take(&queue) {
                         for task in group {
+                            let _turn = task.address().map(Turn::wait);
                             progress.begin(&task.location);
                             task.output = Some(self.run_one(task, jobs.path()));
                             progress.end();

@@ -24,6 +24,7 @@ mod scene;
 mod server;
 mod source;
 mod text;
+mod turn;
 mod warnings;
 mod watch;
 

@@ -1,0 +1,50 @@
+//! An echo server with one mistake: it sends one client back what it says, and ends.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+const BUFFER_SIZE: usize = 4096;
+
+fn main() -> Result<()> {
+    let address = echo::address();
+
+    // ANCHOR: bind
+    let listener = TcpListener::bind(&address)
+        .with_context(|| format!("cannot listen on {address}"))?;
+    println!("listening on {}", listener.local_addr()?);
+    // ANCHOR_END: bind
+
+    // ANCHOR: accept
+    let (mut stream, peer) = listener.accept().context("cannot accept a connection")?;
+    let length = serve(&mut stream).with_context(|| peer.to_string())?;
+    eprintln!("{peer}: echoed {length} bytes");
+    // Close the door before the client leaves: nobody else would be served.
+    drop(listener);
+    Ok(())
+    // ANCHOR_END: accept
+}
+
+// ANCHOR: serve
+/// Sends back what comes in until the peer has finished sending, and counts the bytes.
+fn serve(stream: &mut TcpStream) -> io::Result<u64> {
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
+    let mut buffer = [0; BUFFER_SIZE];
+    let mut echoed = 0;
+    loop {
+        let length = match stream.read(&mut buffer) {
+            Ok(0) => return Ok(echoed),
+            Ok(length) => length,
+            // A signal came first. Nothing is lost: read again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        echo::write_all_within(stream, &buffer[..length], WRITE_TIMEOUT)?;
+        echoed += length as u64;
+    }
+}
+// ANCHOR_END: serve
