@@ -217,17 +217,7 @@ impl Bridge {
                 None => queue.push(vec![task]),
             }
         }
-        for (_, mut group) in by_address {
-            // A port is closed only until connections to it begin to be remembered (TIME-WAIT).
-            group.sort_by_key(|task| {
-                !task
-                    .directive
-                    .scene
-                    .as_ref()
-                    .is_some_and(|scene| scene.closed_port)
-            });
-            queue.push(group);
-        }
+        queue.extend(by_address.into_values());
         // The longest first: workers take from the end.
         queue.sort_by_key(Vec::len);
 

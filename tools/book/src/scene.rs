@@ -327,6 +327,8 @@ impl ClosedPort {
     fn take(address: SocketAddr) -> Result<ClosedPort> {
         // A TCP socket that is bound and does not listen: the kernel answers a SYN with RST, and has no second one for this port.
         let tcp = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Connections of an earlier scene may still be remembered (TIME-WAIT); they do not matter.
+        tcp.set_reuse_address(true)?;
         tcp.bind(&address.into())?;
         let address = tcp
             .local_addr()?
