@@ -3,39 +3,25 @@
 //! It finds the directives of all chapters, has mdbook-cmdrun run each of them once, and fails if one fails. mdbook-cmdrun would
 //! write the error into the page and carry on; it would also look for directives in the output of others.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result, anyhow, bail};
-use mdbook_cmdrun::CmdRun;
+use anyhow::{Result, anyhow, bail};
 use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::cache::Cache;
 use crate::compile;
-use crate::directive::{self, Directive, Place};
-use crate::guard::{Job, Report};
+use crate::directive::{self, Directive};
 use crate::include;
+use crate::late::Late;
 use crate::listing::Listing;
-use crate::process::OUTPUT_LIMIT;
-use crate::progress::Progress;
 use crate::project::Project;
+use crate::run::{self, Run};
 use crate::source::Source;
-use crate::text;
-use crate::turn::Turn;
-
-/// Seconds that a command other than a scene may take.
-const DEADLINE: u64 = 10;
-
-/// A scene's Markdown may be that much longer than what its programs print.
-const MARKDOWN_LIMIT: usize = 16 * OUTPUT_LIMIT;
-
-/// How many directives run at the same time: most of them wait for something.
-const WORKERS: usize = 8;
 
 /// The preprocessor `cmdrun` of `book.toml`.
 pub struct Bridge {
@@ -44,6 +30,10 @@ pub struct Bridge {
     pub tool: PathBuf,
     /// Whether every scene runs, whatever the cache holds.
     pub fresh: bool,
+    /// Where slow scenes go; none if pages wait for all of them.
+    pub late: Option<Arc<Late>>,
+    /// How long pages wait for their scenes before that.
+    pub patience: Duration,
 }
 
 /// One directive, and what became of it.
@@ -52,18 +42,11 @@ struct Task {
     directive: Directive,
     /// Where it stands, for messages: `src/echo.md:12`.
     location: String,
-    /// The folder that mdbook-cmdrun runs the command in: the chapter's.
+    /// The chapter's folder.
     folder: PathBuf,
     /// For scenes: the listing, and the name of its result in the cache.
     scene: Option<(Listing, String)>,
     output: Option<Result<String>>,
-}
-
-impl Task {
-    /// The documented address of the scene's listing.
-    fn address(&self) -> Option<SocketAddr> {
-        self.scene.as_ref().and_then(|(listing, _)| listing.address)
-    }
 }
 
 impl Preprocessor for Bridge {
@@ -84,28 +67,19 @@ impl Preprocessor for Bridge {
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
 
         for task in &mut tasks {
-            task.output = task
-                .scene
-                .as_ref()
-                .and_then(|(_, key)| cache.get(key))
-                .map(Ok);
+            task.output = self.known(task, &cache);
         }
         self.compile(&mut tasks)?;
-        self.run_all(&mut tasks)?;
+        self.run_rest(&mut tasks, &cache)?;
 
         let mut failures = Vec::new();
         let mut results = BTreeMap::<usize, Vec<(Directive, String)>>::new();
         for task in tasks {
             match task.output {
-                Some(Ok(output)) => {
-                    if let Some((_, key)) = &task.scene {
-                        cache.put(key, &output)?;
-                    }
-                    results
-                        .entry(task.chapter)
-                        .or_default()
-                        .push((task.directive, output));
-                }
+                Some(Ok(output)) => results
+                    .entry(task.chapter)
+                    .or_default()
+                    .push((task.directive, output)),
                 Some(Err(error)) => failures.push(format!("{}: {error:#}", task.location)),
                 None => failures.push(format!("{}: it was not run", task.location)),
             }
@@ -193,130 +167,77 @@ impl Bridge {
         Ok(())
     }
 
-    /// Runs what has no output yet. Scenes around the same address run one after another, so that each can have it.
-    fn run_all(&self, tasks: &mut [Task]) -> Result<()> {
-        let waiting: Vec<&mut Task> = tasks
-            .iter_mut()
-            .filter(|task| task.output.is_none())
-            .collect();
-        if waiting.is_empty() {
-            return Ok(());
+    /// The output of a scene that need not run, or the stand-in of one that is running already.
+    fn known(&self, task: &Task, cache: &Cache) -> Option<Result<String>> {
+        let (_, key) = task.scene.as_ref()?;
+        let command = &task.directive.command;
+        let known = cache.get(key).map(Ok);
+        match &self.late {
+            Some(late) => known
+                .inspect(|output| late.remember(command, output.as_deref().unwrap_or_default()))
+                .or_else(|| late.failure(key))
+                .or_else(|| late.stand_in_if_running(key, command).map(Ok)),
+            None => known,
         }
-        fs::create_dir_all(self.project.state())?;
-        let jobs = tempfile::Builder::new()
-            .prefix(&format!("jobs-{}-", std::process::id()))
-            .tempdir_in(self.project.state())
-            .context("cannot make a folder for jobs")?;
-        let progress = Progress::start(waiting.len());
+    }
 
-        let mut by_address = BTreeMap::<SocketAddr, Vec<&mut Task>>::new();
-        let mut queue: Vec<Vec<&mut Task>> = Vec::new();
-        for task in waiting {
-            match task.address() {
-                Some(address) => by_address.entry(address).or_default().push(task),
-                None => queue.push(vec![task]),
-            }
-        }
-        queue.extend(by_address.into_values());
-        // The longest first: workers take from the end.
-        queue.sort_by_key(Vec::len);
-
-        let queue = Mutex::new(queue);
-        thread::scope(|scope| {
-            for _ in 0..WORKERS {
-                scope.spawn(|| {
-                    while let Some(group) = take(&queue) {
-                        for task in group {
-                            let _turn = task.address().map(Turn::wait);
-                            progress.begin(&task.location);
-                            task.output = Some(self.run_one(task, jobs.path()));
-                            progress.end();
-                        }
-                    }
+    /// Runs what has no output yet. Pages of a book that is being served do not wait for slow scenes.
+    fn run_rest(&self, tasks: &mut [Task], cache: &Cache) -> Result<()> {
+        let mut runs = Vec::new();
+        for (number, task) in tasks.iter().enumerate() {
+            if task.output.is_none() {
+                runs.push(Run {
+                    number,
+                    directive: task.directive.clone(),
+                    location: task.location.clone(),
+                    folder: task.folder.clone(),
+                    address: task.scene.as_ref().and_then(|(listing, _)| listing.address),
                 });
             }
-        });
-        progress.finish();
+        }
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let results = run::start(&self.project, &self.tool, runs)?;
+        let start = Instant::now();
+        loop {
+            let mut waiting = tasks.iter().filter(|task| task.output.is_none()).peekable();
+            if waiting.peek().is_none() {
+                return Ok(());
+            }
+            let can_be_late = waiting.all(|task| task.scene.is_some());
+            let patience = match &self.late {
+                Some(_) if can_be_late => self.patience.saturating_sub(start.elapsed()),
+                _ => Duration::MAX,
+            };
+            match results.recv_timeout(patience) {
+                Ok((number, result)) => {
+                    let task = &mut tasks[number];
+                    if let (Some((_, key)), Ok(output)) = (&task.scene, &result) {
+                        cache.put(key, output)?;
+                        if let Some(late) = &self.late {
+                            late.remember(&task.directive.command, output);
+                        }
+                    }
+                    task.output = Some(result);
+                }
+                Err(RecvTimeoutError::Disconnected) => bail!("a directive was lost"),
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+        }
+        let Some(late) = &self.late else {
+            return Ok(());
+        };
+        let mut keys = HashMap::new();
+        for (number, task) in tasks.iter_mut().enumerate() {
+            if let (None, Some((_, key))) = (&task.output, &task.scene) {
+                keys.insert(number, key.clone());
+                task.output = Some(Ok(late.stand_in(&task.directive.command)));
+            }
+        }
+        late.wait(keys, results, cache.clone());
         Ok(())
     }
-
-    /// Has mdbook-cmdrun run one directive, under guard.
-    fn run_one(&self, task: &Task, jobs: &Path) -> Result<String> {
-        let directive = &task.directive;
-        let folder = tempfile::tempdir_in(jobs).context("cannot make a folder for a job")?;
-        let job = Job {
-            command: directive.command.clone(),
-            deadline: directive
-                .scene
-                .as_ref()
-                .map_or(DEADLINE, |scene| scene.longest()),
-            limit: if directive.scene.is_some() {
-                MARKDOWN_LIMIT
-            } else {
-                OUTPUT_LIMIT
-            },
-            report: folder.path().join("report.json"),
-            tool: std::process::id(),
-        };
-        let path = folder.path().join("job.json");
-        fs::write(&path, serde_json::to_vec(&job)?).context("cannot write a job")?;
-
-        // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
-        let words = [self.tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
-        let words: Option<Vec<&str>> = words.into_iter().map(|word| word.to_str()).collect();
-        let words = shlex::try_join(words.context("a path that is not UTF-8")?)?;
-        let working_dir = task.folder.to_str().context("a path that is not UTF-8")?;
-        let output =
-            CmdRun::run_cmdrun(format!("exec {words}"), working_dir, !directive.ends_line)?;
-
-        let Ok(report) = fs::read(&job.report) else {
-            bail!(
-                "the command `{}` did not come to an end: {}",
-                directive.command,
-                output.trim()
-            );
-        };
-        let report: Report = serde_json::from_slice(&report)?;
-        if report.code != Some(directive.expected) {
-            return Err(failure(directive, &report, &output));
-        }
-        Ok(match (&directive.scene, directive.place) {
-            (Some(_), _) => output,
-            (None, Place::Block) => text::block(&text::readable(output.as_bytes())),
-            (None, Place::Inline) if directive.ends_line => {
-                format!("{}\n", text::inline(&text::readable(output.as_bytes())))
-            }
-            (None, Place::Inline) => text::inline(&text::readable(output.as_bytes())),
-            (None, Place::Code) => text::in_block(&text::readable(output.as_bytes())),
-        })
-    }
-}
-
-fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
-}
-
-/// What to tell the author about a command that failed.
-fn failure(directive: &Directive, report: &Report, output: &str) -> Error {
-    let how = match (&report.trouble, report.code) {
-        (Some(trouble), _) => trouble.clone(),
-        (None, Some(code)) => format!("exit code {code} instead of {}", directive.expected),
-        (None, None) => "no exit code".into(),
-    };
-    let mut message = format!(
-        "the command failed: {how}\n  command: {}",
-        directive.command
-    );
-    for (name, bytes) in [("stdout", output.as_bytes()), ("stderr", &report.stderr)] {
-        let printed = text::readable(bytes);
-        if !printed.trim().is_empty() {
-            message.push_str(&format!("\n  {name}:"));
-            for line in printed.trim_end().lines() {
-                message.push_str(&format!("\n    {line}"));
-            }
-        }
-    }
-    anyhow!(message)
 }
 
 fn fail_if_any(failures: Vec<String>) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::process;
 use crate::project::Project;
 
 /// The stored results.
+#[derive(Clone)]
 pub struct Cache {
     folder: PathBuf,
     /// What all scenes depend on: the toolchain, the tool, the kernel and `Cargo.lock`.

@@ -31,7 +31,7 @@ pub enum Place {
 }
 
 /// A command in a chapter whose output replaces it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Directive {
     /// What it takes up in the chapter.
     pub range: Range<usize>,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -13,6 +14,7 @@ mod compile;
 mod directive;
 mod guard;
 mod include;
+mod late;
 mod listing;
 mod markdown;
 mod preprocess;
@@ -20,6 +22,7 @@ mod process;
 mod progress;
 mod project;
 mod render;
+mod run;
 mod scene;
 mod server;
 mod source;
@@ -126,6 +129,8 @@ fn run(task: Task) -> Result<ExitCode> {
                 tool,
                 fresh,
                 live_reload: None,
+                late: None,
+                patience: Duration::MAX,
             };
             render::build(&render, dest_dir)?;
         }

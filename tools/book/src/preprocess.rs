@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mdbook_preprocessor::Preprocessor;
@@ -20,6 +21,8 @@ pub fn preprocess(tool: PathBuf, input: impl Read, mut output: impl Write) -> Re
         project,
         tool,
         fresh: false,
+        late: None,
+        patience: Duration::MAX,
     };
     let book = bridge.run(&context, book)?;
     output.write_all(&serde_json::to_vec(&book)?)?;

@@ -30,8 +30,10 @@ impl Progress {
     pub fn end(&self) {
         self.bar.inc(1);
     }
+}
 
-    pub fn finish(&self) {
+impl Drop for Progress {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

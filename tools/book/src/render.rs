@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 
 use crate::bridge::Bridge;
+use crate::late::Late;
 use crate::project::Project;
 use crate::warnings;
 
@@ -20,6 +23,10 @@ pub struct Render {
     pub fresh: bool,
     /// Where pages find the WebSocket that tells them to reload, if they are served with one.
     pub live_reload: Option<String>,
+    /// Where slow scenes go; none if pages wait for all of them.
+    pub late: Option<Arc<Late>>,
+    /// How long pages wait for their scenes before that.
+    pub patience: Duration,
 }
 
 impl Render {
@@ -48,6 +55,8 @@ impl Render {
             project: self.project.clone(),
             tool: self.tool.clone(),
             fresh: self.fresh,
+            late: self.late.clone(),
+            patience: self.patience,
         });
         book.build()?;
         warnings::fail_if_any()?;

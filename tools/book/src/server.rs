@@ -4,7 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::late::{Late, PATIENCE};
 use crate::project::Project;
 use crate::render::Render;
 use crate::watch::Watch;
@@ -35,12 +36,6 @@ const COOKIE: &str = "build";
 /// Builds the book, serves it at `port` of the loopback address until Ctrl-C, and builds it again after every change.
 pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<()> {
     let pages = project.state().join("served");
-    let render = Render {
-        project,
-        tool,
-        fresh: false,
-        live_reload: Some(LIVE_RELOAD.into()),
-    };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server")?;
 
     // Before the build, which takes a while: a port that is taken is said at once.
@@ -56,8 +51,17 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
-    let sources = Watch::start(&render.project)?;
+    let sources = Watch::start(&project)?;
+    let mut render = Render {
+        project,
+        tool,
+        fresh: false,
+        live_reload: Some(LIVE_RELOAD.into()),
+        late: Some(Arc::new(Late::new(sources.sender.clone()))),
+        patience: Duration::MAX,
+    };
     render.render(&pages)?;
+    render.patience = PATIENCE;
     let (built, builds) = watch::channel(0);
     let app = router(&pages, port, builds);
     runtime.spawn(async move { axum::serve(listener, app).await });

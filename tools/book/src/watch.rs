@@ -1,7 +1,7 @@
 //! Notices changes to the book's sources.
 
 use std::path::{Component, Path};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,13 +15,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Watches the folders that pages are made from.
 pub struct Watch {
     _watcher: RecommendedWatcher,
-    events: Receiver<notify::Result<Event>>,
+    changes: Receiver<()>,
+    /// For others who know of a reason to build again.
+    pub sender: Sender<()>,
 }
 
 impl Watch {
     pub fn start(project: &Project) -> Result<Watch> {
-        let (sender, events) = mpsc::channel();
-        let mut watcher = notify::recommended_watcher(sender)?;
+        let (sender, changes) = mpsc::channel();
+        let changed = sender.clone();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if matters(&event) {
+                // Nobody waits any more when the server ends.
+                let _ = changed.send(());
+            }
+        })?;
         // The folder itself, for `book.toml` and `Cargo.lock`: an editor replaces a file, and a watch on it would be lost.
         watcher.watch(&project.root, RecursiveMode::NonRecursive)?;
         for name in ["src", "listings", "theme"] {
@@ -34,14 +42,15 @@ impl Watch {
         }
         Ok(Watch {
             _watcher: watcher,
-            events,
+            changes,
+            sender,
         })
     }
 
     /// Waits for a change, and until it is complete.
     pub fn wait(&self) -> Result<()> {
-        while !matters(&self.events.recv().context("nothing is watched any more")?) {}
-        while self.events.recv_timeout(PAUSE).is_ok() {}
+        self.changes.recv().context("nothing is watched any more")?;
+        while self.changes.recv_timeout(PAUSE).is_ok() {}
         Ok(())
     }
 }

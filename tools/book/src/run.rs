@@ -1,0 +1,168 @@
+//! Runs directives: several at the same time, each by mdbook-cmdrun, under guard.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Error, Result, anyhow, bail};
+use mdbook_cmdrun::CmdRun;
+
+use crate::directive::{Directive, Place};
+use crate::guard::{Job, Report};
+use crate::process::OUTPUT_LIMIT;
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::text;
+use crate::turn::Turn;
+
+/// Seconds that a command other than a scene may take.
+const DEADLINE: u64 = 10;
+
+/// A scene's Markdown may be that much longer than what its programs print.
+const MARKDOWN_LIMIT: usize = 16 * OUTPUT_LIMIT;
+
+/// How many directives run at the same time: most of them wait for something.
+const WORKERS: usize = 8;
+
+/// A directive that is to run.
+pub struct Run {
+    /// What it is called in the channel of results.
+    pub number: usize,
+    pub directive: Directive,
+    /// Where it stands, for messages: `src/echo.md:12`.
+    pub location: String,
+    /// The folder that mdbook-cmdrun runs the command in: the chapter's.
+    pub folder: PathBuf,
+    /// The documented address of the scene's listing.
+    pub address: Option<SocketAddr>,
+}
+
+/// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another, so
+/// that each can have it.
+pub fn start(
+    project: &Project,
+    tool: &Path,
+    runs: Vec<Run>,
+) -> Result<Receiver<(usize, Result<String>)>> {
+    fs::create_dir_all(project.state())?;
+    let jobs = tempfile::Builder::new()
+        .prefix(&format!("jobs-{}-", std::process::id()))
+        .tempdir_in(project.state())
+        .context("cannot make a folder for jobs")?;
+    let progress = Progress::start(runs.len());
+
+    let mut by_address = BTreeMap::<SocketAddr, Vec<Run>>::new();
+    let mut queue: Vec<Vec<Run>> = Vec::new();
+    for run in runs {
+        match run.address {
+            Some(address) => by_address.entry(address).or_default().push(run),
+            None => queue.push(vec![run]),
+        }
+    }
+    queue.extend(by_address.into_values());
+    // The longest first: workers take from the end.
+    queue.sort_by_key(Vec::len);
+
+    let (sender, results) = mpsc::channel();
+    // The last worker removes the folder, and ends the progress bar.
+    let shared = Arc::new((Mutex::new(queue), progress, jobs, tool.to_owned()));
+    for _ in 0..WORKERS {
+        let shared = Arc::clone(&shared);
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let (queue, progress, jobs, tool) = &*shared;
+            while let Some(group) = take(queue) {
+                for run in group {
+                    let _turn = run.address.map(Turn::wait);
+                    progress.begin(&run.location);
+                    let result = run_one(tool, &run, jobs.path());
+                    progress.end();
+                    // Nobody is there to receive it if the build has failed already.
+                    let _ = sender.send((run.number, result));
+                }
+            }
+        });
+    }
+    Ok(results)
+}
+
+/// Has mdbook-cmdrun run one directive, under guard.
+fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
+    let directive = &run.directive;
+    let folder = tempfile::tempdir_in(jobs).context("cannot make a folder for a job")?;
+    let job = Job {
+        command: directive.command.clone(),
+        deadline: directive
+            .scene
+            .as_ref()
+            .map_or(DEADLINE, |scene| scene.longest()),
+        limit: if directive.scene.is_some() {
+            MARKDOWN_LIMIT
+        } else {
+            OUTPUT_LIMIT
+        },
+        report: folder.path().join("report.json"),
+        tool: std::process::id(),
+    };
+    let path = folder.path().join("job.json");
+    fs::write(&path, serde_json::to_vec(&job)?).context("cannot write a job")?;
+
+    // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
+    let words = [tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
+    let words: Option<Vec<&str>> = words.into_iter().map(|word| word.to_str()).collect();
+    let words = shlex::try_join(words.context("a path that is not UTF-8")?)?;
+    let working_dir = run.folder.to_str().context("a path that is not UTF-8")?;
+    let output = CmdRun::run_cmdrun(format!("exec {words}"), working_dir, !directive.ends_line)?;
+
+    let Ok(report) = fs::read(&job.report) else {
+        bail!(
+            "the command `{}` did not come to an end: {}",
+            directive.command,
+            output.trim()
+        );
+    };
+    let report: Report = serde_json::from_slice(&report)?;
+    if report.code != Some(directive.expected) {
+        return Err(failure(directive, &report, &output));
+    }
+    Ok(match (&directive.scene, directive.place) {
+        (Some(_), _) => output,
+        (None, Place::Block) => text::block(&text::readable(output.as_bytes())),
+        (None, Place::Inline) if directive.ends_line => {
+            format!("{}\n", text::inline(&text::readable(output.as_bytes())))
+        }
+        (None, Place::Inline) => text::inline(&text::readable(output.as_bytes())),
+        (None, Place::Code) => text::in_block(&text::readable(output.as_bytes())),
+    })
+}
+
+fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+/// What to tell the author about a command that failed.
+fn failure(directive: &Directive, report: &Report, output: &str) -> Error {
+    let how = match (&report.trouble, report.code) {
+        (Some(trouble), _) => trouble.clone(),
+        (None, Some(code)) => format!("exit code {code} instead of {}", directive.expected),
+        (None, None) => "no exit code".into(),
+    };
+    let mut message = format!(
+        "the command failed: {how}\n  command: {}",
+        directive.command
+    );
+    for (name, bytes) in [("stdout", output.as_bytes()), ("stderr", &report.stderr)] {
+        let printed = text::readable(bytes);
+        if !printed.trim().is_empty() {
+            message.push_str(&format!("\n  {name}:"));
+            for line in printed.trim_end().lines() {
+                message.push_str(&format!("\n    {line}"));
+            }
+        }
+    }
+    anyhow!(message)
+}
