@@ -91,7 +91,7 @@ fn stock_prose(folder: &Path, clone: &Path) -> Result<Duration> {
         .arg(clone)
         .arg(&book))?;
     let config = fs::read_to_string(book.join("book.toml"))?;
-    let ours = "cargo run --quiet --package book -- preprocess";
+    let ours = "cargo run --package book -- preprocess";
     ensure!(
         config.contains(ours),
         "book.toml does not start our preprocessor"

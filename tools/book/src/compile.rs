@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -32,7 +32,8 @@ pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
     let lock = File::create(project.state().join("compile.lock"))?;
     lock.lock().context("cannot lock the folder of programs")?;
 
-    let mut cargo = process::command(Path::new(&cargo()));
+    // In the reader's own environment: a proxy, say, is needed to fetch a listing's dependencies.
+    let mut cargo = Command::new(cargo());
     cargo
         .args([
             "build",
