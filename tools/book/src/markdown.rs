@@ -9,7 +9,7 @@ pub fn scene(terminals: &[Terminal]) -> String {
     let mut page = String::from("<div class=\"scene\">\n");
     for terminal in terminals {
         page.push_str("<div class=\"terminal\">\n\n");
-        page.push_str(&format!("```sh\n{}\n```\n\n", terminal.command));
+        page.push_str(&format!("```text\n{}\n```\n\n", terminal.command));
         page.push_str(&output(terminal));
         if let Some(code) = terminal
             .process
