@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -23,6 +24,8 @@ fn main() -> Result<()> {
             Ok(connection) => connection,
             Err(error) => {
                 eprintln!("cannot accept a connection: {error}");
+                // Too many open files, say: the next attempt would fail at once.
+                thread::sleep(ACCEPT_PAUSE);
                 continue;
             }
         };

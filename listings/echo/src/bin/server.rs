@@ -2,10 +2,12 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUFFER_SIZE: usize = 4096;
@@ -25,6 +27,8 @@ fn main() -> Result<()> {
             Ok(connection) => connection,
             Err(error) => {
                 eprintln!("cannot accept a connection: {error}");
+                // Too many open files, say: the next attempt would fail at once.
+                thread::sleep(ACCEPT_PAUSE);
                 continue;
             }
         };
