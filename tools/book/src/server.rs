@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -132,8 +132,20 @@ impl Allowed {
     }
 
     /// Why a request with these headers is not answered; none if it is.
-    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
-        if !only_value_is_in(&self.hosts, headers, header::HOST) {
+    fn refusal(
+        &self,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<(StatusCode, &'static str)> {
+        // A target that names a host counts for more than the header (RFC 9112, section 3.2.2).
+        let named = target.authority().map(|authority| authority.as_str());
+        let is_known = |name: &str| {
+            self.hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(name))
+        };
+        if !named.is_none_or(is_known) || !only_value_is_in(&self.hosts, headers, header::HOST) {
             return Some((
                 StatusCode::MISDIRECTED_REQUEST,
                 "This server has another name.\n",
@@ -169,7 +181,7 @@ async fn only_this_machine(
     request: Request,
     next: Next,
 ) -> Response {
-    match allowed.refusal(request.method(), request.headers()) {
+    match allowed.refusal(request.method(), request.uri(), request.headers()) {
         Some((status, reason)) => (status, reason).into_response(),
         None => next.run(request).await,
     }
@@ -188,7 +200,8 @@ async fn live_reload(
         .unwrap_or_default();
     let mut is_old = cookies
         .split("; ")
-        .any(|cookie| cookie.starts_with(COOKIE) && cookie != current);
+        .filter(|cookie| cookie.split('=').next() == Some(COOKIE))
+        .any(|cookie| cookie != current);
     upgrade
         .max_message_size(1024)
         .on_upgrade(async move |mut socket: WebSocket| {
