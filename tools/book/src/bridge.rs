@@ -203,6 +203,8 @@ impl Bridge {
         loop {
             let mut waiting = tasks.iter().filter(|task| task.output.is_none()).peekable();
             if waiting.peek().is_none() {
+                // The channel is closed when the workers have cleared up.
+                results.iter().for_each(drop);
                 return Ok(());
             }
             let can_be_late = waiting.all(|task| task.scene.is_some());
@@ -213,13 +215,15 @@ impl Bridge {
             match results.recv_timeout(patience) {
                 Ok((number, result)) => {
                     let task = &mut tasks[number];
-                    if let (Some((_, key)), Ok(output)) = (&task.scene, &result) {
-                        cache.put(key, output)?;
-                        if let Some(late) = &self.late {
-                            late.remember(&task.directive.command, output);
+                    task.output = Some(result.and_then(|output| {
+                        if let Some((_, key)) = &task.scene {
+                            cache.put(key, &output)?;
                         }
-                    }
-                    task.output = Some(result);
+                        if let Some(late) = &self.late {
+                            late.remember(&task.directive.command, &output);
+                        }
+                        Ok(output)
+                    }));
                 }
                 Err(RecvTimeoutError::Disconnected) => bail!("a directive was lost"),
                 Err(RecvTimeoutError::Timeout) => break,

@@ -58,30 +58,39 @@ impl Cache {
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             field(&mut hash, &text);
         }
-        Ok(hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex(hash.finalize()))
     }
 
-    /// The stored result.
+    /// The stored result; none if there is none, or if it is damaged.
     pub fn get(&self, key: &str) -> Option<String> {
-        if self.reads {
-            fs::read_to_string(self.folder.join(key)).ok()
-        } else {
-            None
+        if !self.reads {
+            return None;
         }
+        let stored = fs::read_to_string(self.folder.join(key)).ok()?;
+        let (checksum, result) = stored.split_once('\n')?;
+        (checksum == hex(Sha256::digest(result))).then(|| result.to_owned())
     }
 
-    /// Stores a result. Whoever reads it at the same time sees it whole or not at all.
+    /// Stores a result, below its checksum. Whoever reads it at the same time sees it whole or not at all.
     pub fn put(&self, key: &str, result: &str) -> Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        fs::write(file.path(), result)?;
-        file.persist(self.folder.join(key))?;
-        Ok(())
+        let store = || {
+            fs::create_dir_all(&self.folder)?;
+            let file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let checksum = hex(Sha256::digest(result));
+            fs::write(file.path(), format!("{checksum}\n{result}"))?;
+            file.persist(self.folder.join(key))?;
+            anyhow::Ok(())
+        };
+        store().with_context(|| format!("cannot store a result in {}", self.folder.display()))
     }
+}
+
+/// A hash in words.
+fn hex(hash: impl AsRef<[u8]>) -> String {
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Adds one field to a hash; its length keeps it apart from the next.

@@ -19,8 +19,8 @@ use signal_hook::consts::TERM_SIGNALS;
 
 use crate::process::{self, Process};
 
-/// Tells `book scene` that the tool has compiled the listings already.
-pub const COMPILED: &str = "BOOK_COMPILED";
+/// Tells `book scene` that the tool has compiled the listings already, and which folder the tool will remove afterwards.
+pub const JOB_FOLDER: &str = "BOOK_JOB_FOLDER";
 
 /// What a guard is to run.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub fn run(path: &Path) -> Result<()> {
         .arg("-c")
         .arg(&job.command)
         .env("PATH", path_with_tool()?);
-    shell.env(COMPILED, "1");
+    shell.env(JOB_FOLDER, path.parent().context("a job without a folder")?);
     let mut process = Process::start(shell, job.limit)?;
     let outcome = watch(&mut process, &job, &told_to_stop);
     let stopped = process.stop();

@@ -136,7 +136,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Scene(scene) => {
             let project = project()?;
-            if std::env::var_os(guard::COMPILED).is_none() {
+            if std::env::var_os(guard::JOB_FOLDER).is_none() {
                 compile::compile(&project, &scene.check(&project)?)?;
             }
             print!("{}", scene.play(&project)?);

@@ -42,7 +42,7 @@ impl Render {
             .context("cannot make a folder for the pages")?;
         let pages = stage.path().join("pages");
 
-        let mut config = Config::from_disk(self.project.root.join("book.toml"))?;
+        let mut config = config(&self.project)?;
         config.build.build_dir = pages.clone();
         if let Some(endpoint) = &self.live_reload {
             config.set("output.html.live-reload-endpoint", endpoint)?;
@@ -62,6 +62,11 @@ impl Render {
         warnings::fail_if_any()?;
         publish(&pages, destination, stage.path())
     }
+}
+
+/// What `book.toml` says.
+fn config(project: &Project) -> Result<Config> {
+    Config::from_disk(project.root.join("book.toml")).context("cannot understand book.toml")
 }
 
 /// Only a book may be replaced: `--dest-dir ~` must not cost anybody a home.
@@ -103,6 +108,17 @@ fn publish(pages: &Path, destination: &Path, stage: &Path) -> Result<()> {
     .with_context(|| format!("cannot put the pages at {}", destination.display()))
 }
 
+/// Moves what is hidden, and so none of mdBook's, from the old pages to the new ones: a book may be kept under version control.
+fn keep_hidden(old: &Path, new: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(old)? {
+        let name = entry?.file_name();
+        if name.as_encoded_bytes().starts_with(b".") && !new.join(&name).exists() {
+            fs::rename(old.join(&name), new.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Renames `pages` to `destination`, and what was there to `old`.
 fn exchange(pages: &Path, destination: &Path, old: &Path) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -110,7 +126,7 @@ fn exchange(pages: &Path, destination: &Path, old: &Path) -> std::io::Result<()>
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         // In one step: nobody ever sees no book.
         if renameat_with(CWD, pages, CWD, destination, RenameFlags::EXCHANGE).is_ok() {
-            return Ok(());
+            return keep_hidden(pages, destination);
         }
     }
     if destination.exists() {
@@ -118,7 +134,11 @@ fn exchange(pages: &Path, destination: &Path, old: &Path) -> std::io::Result<()>
     }
     fs::rename(pages, destination).inspect_err(|_| {
         let _ = fs::rename(old, destination);
-    })
+    })?;
+    if old.exists() {
+        keep_hidden(old, destination)?;
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -158,11 +178,13 @@ fn remove_leftovers(state: &Path) {
 pub fn build(render: &Render, destination: Option<PathBuf>) -> Result<()> {
     let destination = match destination {
         Some(folder) => std::path::absolute(folder)?,
-        None => {
-            let config = Config::from_disk(render.project.root.join("book.toml"))?;
-            render.project.root.join(config.build.build_dir)
-        }
+        None => render
+            .project
+            .root
+            .join(config(&render.project)?.build.build_dir),
     };
+    // A link stays one: it is what it leads to that is replaced.
+    let destination = destination.canonicalize().unwrap_or(destination);
     if destination == render.project.root || render.project.root.starts_with(&destination) {
         bail!("{} holds the book's sources", destination.display());
     }

@@ -85,6 +85,9 @@ pub fn start(
                     let _ = sender.send((run.number, result));
                 }
             }
+            // In this order: when the channel is closed, the folder is gone.
+            drop(shared);
+            drop(sender);
         });
     }
     Ok(results)

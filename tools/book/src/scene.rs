@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
 use crate::compile;
+use crate::guard;
 use crate::listing::Listing;
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
@@ -77,7 +78,9 @@ impl Scene {
     /// Plays the scene and returns it as Markdown. The listing must have been compiled.
     pub fn play(&self, project: &Project) -> Result<String> {
         let listing = self.check(project)?;
-        let folder = tempfile::tempdir().context("cannot make a folder for the scene")?;
+        let parent =
+            std::env::var_os(guard::JOB_FOLDER).map_or_else(std::env::temp_dir, PathBuf::from);
+        let folder = tempfile::tempdir_in(parent).context("cannot make a folder for the scene")?;
         let stage = Stage {
             scene: self,
             project,
