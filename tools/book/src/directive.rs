@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
-use pulldown_cmark::{Event, Options, Parser, Tag};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use regex::Regex;
 
 use crate::Cli;
@@ -56,7 +56,7 @@ pub struct Mistake {
 
 /// All directives in `chapter`, and all comments that look like a directive and are none.
 pub fn find(chapter: &str) -> (Vec<Directive>, Vec<Mistake>) {
-    let code = code_blocks(chapter);
+    let blocks = blocks(chapter);
     let mut directives = Vec::new();
     let mut mistakes = Vec::new();
     let mut end = 0;
@@ -72,13 +72,9 @@ pub fn find(chapter: &str) -> (Vec<Directive>, Vec<Mistake>) {
                     .is_some_and(|whole| whole.start() == position) =>
             {
                 end = captures.get(0).map_or(end, |whole| whole.end());
-                let place = place(&(position..end), captures.get(2).is_some(), chapter, &code);
-                parse(
-                    &captures[1],
-                    position..end,
-                    place,
-                    captures.get(2).is_some(),
-                )
+                let ends_line = captures.get(2).is_some();
+                place(&(position..end), ends_line, chapter, &blocks)
+                    .and_then(|place| parse(&captures[1], position..end, place, ends_line))
             }
             _ => nearly(&found[1]),
         };
@@ -117,6 +113,11 @@ fn parse(
         bail!("the command is missing");
     }
     let scene = scene(command)?;
+    if scene.is_some() && place != Place::Block {
+        bail!(
+            "a scene is a block of its own: its directive must have a line to itself, not indented"
+        );
+    }
     let command = command.to_owned();
     Ok(Some(Directive {
         range,
@@ -166,24 +167,63 @@ fn scene(command: &str) -> Result<Option<Scene>> {
     Cli::scene(&words).map(Some)
 }
 
-fn place(range: &Range<usize>, ends_line: bool, chapter: &str, code: &[Range<usize>]) -> Place {
-    if code.iter().any(|block| block.contains(&range.start)) {
-        return Place::Code;
-    }
+/// What surrounds a directive at `range`. Fails where text cannot be put without breaking what is around it.
+fn place(
+    range: &Range<usize>,
+    ends_line: bool,
+    chapter: &str,
+    blocks: &[(Surroundings, Range<usize>)],
+) -> Result<Place> {
     let begins_line = range.start == 0 || chapter[..range.start].ends_with('\n');
     let ends_line = ends_line || range.end == chapter.len();
-    if begins_line && ends_line {
-        Place::Block
-    } else {
-        Place::Inline
+    let around = blocks
+        .iter()
+        .find(|(_, block)| block.contains(&range.start));
+    match around.map(|(surroundings, block)| (surroundings, block.start)) {
+        Some((Surroundings::Fences, _)) if begins_line && ends_line => Ok(Place::Code),
+        Some((Surroundings::Fences, _)) => {
+            bail!("in a code block, a directive must have a line to itself, not indented")
+        }
+        Some((Surroundings::Indentation, _)) => {
+            bail!("a directive cannot be in a code block without fences")
+        }
+        Some((Surroundings::Backticks, _)) => bail!("a directive cannot be between backticks"),
+        // A directive at the beginning of a line makes it a block of HTML; it is none without the directive.
+        Some((Surroundings::Html, start)) if !is_directive(chapter[start..].trim_start()) => {
+            bail!(
+                "a directive cannot be between HTML tags; an empty line above and below it sets it apart"
+            )
+        }
+        _ if begins_line && ends_line => Ok(Place::Block),
+        _ => Ok(Place::Inline),
     }
 }
 
-fn code_blocks(chapter: &str) -> Vec<Range<usize>> {
+fn is_directive(text: &str) -> bool {
+    DIRECTIVE.find(text).is_some_and(|found| found.start() == 0)
+}
+
+/// What text is not Markdown in.
+enum Surroundings {
+    Fences,
+    Indentation,
+    Backticks,
+    Html,
+}
+
+fn blocks(chapter: &str) -> Vec<(Surroundings, Range<usize>)> {
     Parser::new_ext(chapter, Options::all())
         .into_offset_iter()
-        .filter(|(event, _)| matches!(event, Event::Start(Tag::CodeBlock(_))))
-        .map(|(_, range)| range)
+        .filter_map(|(event, range)| {
+            let surroundings = match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_))) => Surroundings::Fences,
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => Surroundings::Indentation,
+                Event::Code(_) => Surroundings::Backticks,
+                Event::Start(Tag::HtmlBlock) => Surroundings::Html,
+                _ => return None,
+            };
+            Some((surroundings, range))
+        })
         .collect()
 }
 

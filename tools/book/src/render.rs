@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use mdbook_driver::MDBook;
-use mdbook_driver::config::Config;
+use mdbook_driver::config::{Config, HtmlConfig};
 
 use crate::bridge::Bridge;
 use crate::late::Late;
@@ -66,7 +66,13 @@ impl Render {
 
 /// What `book.toml` says.
 fn config(project: &Project) -> Result<Config> {
-    Config::from_disk(project.root.join("book.toml")).context("cannot understand book.toml")
+    let read = || {
+        let config = Config::from_disk(project.root.join("book.toml"))?;
+        // mdBook itself would go on with its defaults.
+        config.get::<HtmlConfig>("output.html")?;
+        Ok(config)
+    };
+    read().map_err(|error: anyhow::Error| error.context("cannot understand book.toml"))
 }
 
 /// Only a book may be replaced: `--dest-dir ~` must not cost anybody a home.

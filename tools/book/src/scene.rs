@@ -160,6 +160,9 @@ impl Stage<'_> {
             }
             terminals.push(terminal);
             ready?;
+            if number < last {
+                self.check_end(&terminals[number], 0)?;
+            }
         }
         finish_lines(terminals)?;
         // Whoever ended by itself before the last one must have ended well.
@@ -225,8 +228,13 @@ impl Stage<'_> {
                 }
             }
             if terminal.process.started.elapsed() > deadline {
+                let missing = match (is_last, line.in_background) {
+                    (true, _) => "it did not end",
+                    (false, true) => "it neither printed a line nor ended",
+                    (false, false) => "it neither said `listening on …` nor ended",
+                };
                 bail!(failed(format!(
-                    "it did not end within {} s",
+                    "{missing} within {} s",
                     self.scene.deadline
                 )));
             }
@@ -318,20 +326,25 @@ impl ClosedPort {
     /// Takes `wanted`, or a free port of the same host if somebody else has it.
     fn reserve(wanted: SocketAddr) -> Result<ClosedPort> {
         let anywhere = SocketAddr::new(wanted.ip(), 0);
-        // A free TCP port may be taken in UDP; the next one will not be.
-        for address in [wanted, anywhere, anywhere, anywhere] {
-            if let Ok(port) = ClosedPort::take(address) {
+        // Connections of an earlier scene may still be remembered there (TIME-WAIT). They do not matter, but only a socket that could
+        // share its port may have it then. A free TCP port, on the other hand, may be taken in UDP; the next one will not be.
+        for (address, share) in [
+            (wanted, false),
+            (wanted, true),
+            (anywhere, false),
+            (anywhere, false),
+        ] {
+            if let Ok(port) = ClosedPort::take(address, share) {
                 return Ok(port);
             }
         }
-        ClosedPort::take(anywhere).context("cannot reserve a closed port")
+        ClosedPort::take(anywhere, false).context("cannot reserve a closed port")
     }
 
-    fn take(address: SocketAddr) -> Result<ClosedPort> {
+    fn take(address: SocketAddr, share: bool) -> Result<ClosedPort> {
         // A TCP socket that is bound and does not listen: the kernel answers a SYN with RST, and has no second one for this port.
         let tcp = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // Connections of an earlier scene may still be remembered (TIME-WAIT); they do not matter.
-        tcp.set_reuse_address(true)?;
+        tcp.set_reuse_address(share)?;
         tcp.bind(&address.into())?;
         let address = tcp
             .local_addr()?
