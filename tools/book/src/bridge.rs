@@ -59,7 +59,7 @@ impl Preprocessor for Bridge {
     }
 
     fn run(&self, context: &PreprocessorContext, mut book: Book) -> Result<Book> {
-        let cache = Cache::open(&self.project, self.fresh)?;
+        let cache = Cache::open(&self.project, &self.tool, self.fresh)?;
         book.for_each_chapter_mut(|chapter| {
             chapter.content = include::without_anchors(&chapter.content);
         });
@@ -146,7 +146,7 @@ impl Bridge {
             return Ok(None);
         };
         let listing = scene.check(&self.project)?;
-        let key = cache.key(&directive.command, &listing)?;
+        let key = cache.key(&directive.command, &listing);
         Ok(Some((listing, key)))
     }
 
@@ -186,12 +186,14 @@ impl Bridge {
         let mut runs = Vec::new();
         for (number, task) in tasks.iter().enumerate() {
             if task.output.is_none() {
+                let listing = task.scene.as_ref().map(|(listing, _)| listing);
                 runs.push(Run {
                     number,
                     directive: task.directive.clone(),
                     location: task.location.clone(),
                     folder: task.folder.clone(),
-                    address: task.scene.as_ref().and_then(|(listing, _)| listing.address),
+                    address: listing.and_then(|listing| listing.address),
+                    programs: listing.map(|listing| compile::programs(&self.project, listing)),
                 });
             }
         }

@@ -6,7 +6,6 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use walkdir::WalkDir;
 
 use crate::listing::Listing;
 use crate::process;
@@ -24,21 +23,23 @@ pub struct Cache {
 
 impl Cache {
     /// Opens the cache of `project`; a `fresh` one finds nothing.
-    pub fn open(project: &Project, fresh: bool) -> Result<Cache> {
+    pub fn open(project: &Project, tool: &Path, fresh: bool) -> Result<Cache> {
         let mut common = Sha256::new();
         field(&mut common, &toolchain()?);
-        field(&mut common, &tool()?);
+        field(&mut common, &version(tool)?);
         let kernel = rustix::system::uname();
         field(&mut common, kernel.release().to_bytes());
-        // A machine without IPv6 answers otherwise.
-        field(
-            &mut common,
-            &fs::read("/proc/net/if_inet6").unwrap_or_default(),
-        );
-        field(
-            &mut common,
-            &fs::read(project.root.join("Cargo.lock")).unwrap_or_default(),
-        );
+        // What a machine without IPv6, another user or other names of hosts would change.
+        for path in ["/proc/net/if_inet6", "/etc/hosts"] {
+            field(&mut common, &fs::read(path).unwrap_or_default());
+        }
+        field(&mut common, &privileges());
+        for name in ["Cargo.lock", "Cargo.toml", ".cargo/config.toml"] {
+            field(
+                &mut common,
+                &fs::read(project.root.join(name)).unwrap_or_default(),
+            );
+        }
         Ok(Cache {
             folder: project.state().join("results"),
             common: common.finalize().to_vec(),
@@ -47,18 +48,12 @@ impl Cache {
     }
 
     /// What `command` depends on, in one word.
-    pub fn key(&self, command: &str, listing: &Listing) -> Result<String> {
+    pub fn key(&self, command: &str, listing: &Listing) -> String {
         let mut hash = Sha256::new();
         field(&mut hash, &self.common);
         field(&mut hash, command.as_bytes());
-        for path in sources(&listing.folder)? {
-            let name = path.strip_prefix(&listing.folder)?;
-            field(&mut hash, name.as_os_str().as_encoded_bytes());
-            let text =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            field(&mut hash, &text);
-        }
-        Ok(hex(hash.finalize()))
+        field(&mut hash, listing.sources.as_bytes());
+        hex(hash.finalize())
     }
 
     /// The stored result; none if there is none, or if it is damaged.
@@ -86,7 +81,7 @@ impl Cache {
 }
 
 /// A hash in words.
-fn hex(hash: impl AsRef<[u8]>) -> String {
+pub fn hex(hash: impl AsRef<[u8]>) -> String {
     hash.as_ref()
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -94,24 +89,9 @@ fn hex(hash: impl AsRef<[u8]>) -> String {
 }
 
 /// Adds one field to a hash; its length keeps it apart from the next.
-fn field(hash: &mut Sha256, bytes: &[u8]) {
+pub fn field(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_le_bytes());
     hash.update(bytes);
-}
-
-/// The files that make a listing's programs, sorted: all but its tests and what cargo made of them.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    let entries = WalkDir::new(folder).sort_by_file_name().into_iter();
-    for entry in entries.filter_entry(|entry| {
-        entry.depth() != 1 || !matches!(entry.file_name().to_str(), Some("tests" | "target"))
-    }) {
-        let entry = entry.context("cannot read the listing")?;
-        if entry.file_type().is_file() {
-            paths.push(entry.into_path());
-        }
-    }
-    Ok(paths)
 }
 
 /// The compiler's version, commit and host.
@@ -124,9 +104,16 @@ fn toolchain() -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// This program, by its size and the time of its making: hashing it would take longer than a small scene.
-fn tool() -> Result<Vec<u8>> {
-    let path = std::env::current_exe().context("cannot find this program")?;
-    let metadata = fs::metadata(&path).context("cannot see this program")?;
+/// The tool, by its size and the time of its making: hashing it would take longer than a small scene.
+fn version(tool: &Path) -> Result<Vec<u8>> {
+    let metadata = fs::metadata(tool).context("cannot see this program")?;
     Ok(format!("{} {:?}", metadata.len(), metadata.modified()?).into_bytes())
+}
+
+/// Who runs the scenes, and what the kernel allows them.
+fn privileges() -> Vec<u8> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status.lines().find(|line| line.starts_with("CapEff:"));
+    let user = rustix::process::geteuid().as_raw();
+    format!("{user} {}", capabilities.unwrap_or_default()).into_bytes()
 }

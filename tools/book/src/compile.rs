@@ -8,21 +8,22 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::listing::Listing;
+use crate::listing::{Listing, hash_of_sources};
 use crate::process;
 use crate::project::Project;
 
-/// Where the program `name` of `listing` is once it has been compiled.
-pub fn program(project: &Project, listing: &Listing, name: &str) -> PathBuf {
-    project
-        .state()
-        .join("programs")
-        .join(&listing.name)
-        .join(name)
+/// How long programs are kept that have been compiled from sources which have changed since. No scene takes as long.
+const KEPT: Duration = Duration::from_secs(1200);
+
+/// Where the programs of `listing` are once they have been compiled from these sources: a scene never meets those of others.
+pub fn programs(project: &Project, listing: &Listing) -> PathBuf {
+    let listings = project.state().join("programs").join(&listing.name);
+    listings.join(&listing.sources)
 }
 
 /// Compiles `listing`; cargo's progress and errors go to the terminal.
@@ -69,10 +70,31 @@ pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
         "listings/{} does not compile; cargo has said why above",
         listing.name
     );
+    ensure!(
+        hash_of_sources(&listing.folder)? == listing.sources,
+        "listings/{} has changed while the book was being built; build again",
+        listing.name
+    );
+    let folder = self::programs(project, listing);
     for (name, executable) in &programs {
-        put(executable, &program(project, listing, name))?;
+        put(executable, &folder.join(name))?;
     }
+    remove_old(&folder);
     Ok(())
+}
+
+/// Removes programs that have been compiled from other sources of the same listing, some time ago.
+fn remove_old(current: &Path) {
+    let entries = current
+        .parent()
+        .and_then(|folder| fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = age.ok().and_then(|modified| modified.elapsed().ok());
+        if entry.path() != current && age.is_some_and(|age| age > KEPT) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// The part of cargo's messages that says where a program was put.

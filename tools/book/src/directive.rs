@@ -195,8 +195,18 @@ fn place(
             )
         }
         _ if begins_line && ends_line => Ok(Place::Block),
+        // If the output is empty, or begins with a space, what follows would be at the beginning of the line.
+        _ if begins_line && has_tag(&chapter[range.end..]) => {
+            bail!("after a directive that begins a line there can be no HTML tag in it")
+        }
         _ => Ok(Place::Inline),
     }
+}
+
+/// Whether the line at the beginning of `text` has an HTML tag in it; a directive is none.
+fn has_tag(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or_default();
+    DIRECTIVE.replace_all(line, "").contains('<')
 }
 
 fn is_directive(text: &str) -> bool {

@@ -4,6 +4,7 @@
 //! mdbook-cmdrun starts `book guard JOB`; the guard runs the command as it would have done, stops it with all its descendants
 //! when its time is over, when it prints too much, or when the tool is gone, and leaves a [`Report`] beside the job.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
-use signal_hook::consts::TERM_SIGNALS;
+use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 
 use crate::process::{self, Process};
 
 /// Tells `book scene` that the tool has compiled the listings already, and which folder the tool will remove afterwards.
 pub const JOB_FOLDER: &str = "BOOK_JOB_FOLDER";
+
+/// Tells `book scene` where the programs are that it plays.
+pub const PROGRAMS: &str = "BOOK_PROGRAMS";
 
 /// What a guard is to run.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +35,8 @@ pub struct Job {
     pub deadline: u64,
     /// Bytes that it may print.
     pub limit: usize,
+    /// Where the programs of the scene are, if it is one.
+    pub programs: Option<PathBuf>,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.
@@ -56,18 +62,23 @@ pub fn run(path: &Path) -> Result<()> {
     // Whoever loses its parent becomes a child of the guard, and can be found below.
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Ctrl-C reaches the guard as well; it must live long enough to clear up.
+    // Whatever ends the tool, with its whole group perhaps: the guard must live long enough to clear up.
+    rustix::process::setpgid(None, None)?;
     let told_to_stop = Arc::new(AtomicBool::new(false));
-    for signal in TERM_SIGNALS {
+    for signal in TERM_SIGNALS.iter().chain(&[SIGHUP]) {
         signal_hook::flag::register(*signal, Arc::clone(&told_to_stop))?;
     }
 
     let mut shell = process::command(Path::new("sh"));
+    let folder = path.parent().context("a job without a folder")?;
     shell
         .arg("-c")
         .arg(&job.command)
-        .env("PATH", path_with_tool()?);
-    shell.env(JOB_FOLDER, path.parent().context("a job without a folder")?);
+        .env("PATH", path_with_tool(&folder.join("bin"))?)
+        .env(JOB_FOLDER, folder);
+    if let Some(programs) = &job.programs {
+        shell.env(PROGRAMS, programs);
+    }
     let mut process = Process::start(shell, job.limit)?;
     let outcome = watch(&mut process, &job, &told_to_stop);
     let stopped = process.stop();
@@ -125,12 +136,13 @@ fn first_child() -> Option<Pid> {
     Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
-/// The path to programs with this one in front, so that a directive can say `book`.
-fn path_with_tool() -> Result<std::ffi::OsString> {
+/// The path to programs with this one in front, so that a directive can say `book`: alone in a folder, since beside it there may be
+/// programs whose names mean something else to a shell.
+fn path_with_tool(folder: &Path) -> Result<OsString> {
     let tool = std::env::current_exe().context("cannot find this program")?;
-    let mut folders: Vec<PathBuf> = tool.parent().map(PathBuf::from).into_iter().collect();
-    folders.extend(std::env::split_paths(
-        &std::env::var_os("PATH").unwrap_or_default(),
-    ));
+    fs::create_dir_all(folder)?;
+    std::os::unix::fs::symlink(tool, folder.join("book"))?;
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&others));
     std::env::join_paths(folders).context("cannot extend PATH")
 }

@@ -49,7 +49,7 @@ impl Late {
         let state = self.state();
         let old = state.old.get(command).map(String::as_str);
         format!(
-            "<p class=\"late\">This scene is still running. Until it ends, the page shows what it printed before.</p>\n\n{}",
+            "<p class=\"late\">This scene has not ended since the last change. Until it does, here is what it printed before.</p>\n\n{}",
             old.unwrap_or_default()
         )
     }

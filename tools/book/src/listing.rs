@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
 
+use crate::cache::{field, hex};
 use crate::project::Project;
 
 /// One crate under `listings/`.
@@ -18,6 +21,8 @@ pub struct Listing {
     pub address: Option<SocketAddr>,
     /// The names of its programs, sorted.
     pub programs: Vec<String>,
+    /// A hash of all that its programs are made of.
+    pub sources: String,
 }
 
 /// The part of a listing's manifest that the tool reads: `[package.metadata.book]`.
@@ -65,11 +70,13 @@ impl Listing {
         for program in &mut programs {
             program.truncate(program.len() - ".rs".len());
         }
+        let sources = hash_of_sources(&folder)?;
         Ok(Listing {
             name: name.into(),
             folder,
             address: manifest.package.metadata.book.address,
             programs,
+            sources,
         })
     }
 
@@ -84,6 +91,36 @@ impl Listing {
         }
         Ok(())
     }
+}
+
+/// The files that make a listing's programs, sorted: all but its tests and what cargo made of them.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    let entries = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter();
+    for entry in entries.filter_entry(|entry| {
+        entry.depth() != 1 || !matches!(entry.file_name().to_str(), Some("tests" | "target"))
+    }) {
+        let entry = entry.context("cannot read the listing")?;
+        if entry.file_type().is_file() {
+            paths.push(entry.into_path());
+        }
+    }
+    Ok(paths)
+}
+
+/// A hash of these files, and of their names.
+pub fn hash_of_sources(folder: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for path in sources(folder)? {
+        let name = path.strip_prefix(folder)?;
+        field(&mut hash, name.as_os_str().as_encoded_bytes());
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        field(&mut hash, &text);
+    }
+    Ok(hex(hash.finalize()))
 }
 
 /// What to say after "there is no such …": the closest name, and all of them.

@@ -134,13 +134,11 @@ fn run(task: Task) -> Result<ExitCode> {
             };
             render::build(&render, dest_dir)?;
         }
-        Task::Scene(scene) => {
-            let project = project()?;
-            if std::env::var_os(guard::JOB_FOLDER).is_none() {
-                compile::compile(&project, &scene.check(&project)?)?;
-            }
-            print!("{}", scene.play(&project)?);
+        Task::Scene(scene) if std::env::var_os(guard::JOB_FOLDER).is_some() => {
+            process::die_with_this_parent()?;
+            print!("{}", scene.play(&project()?)?);
         }
+        Task::Scene(scene) => print!("{}", run::by_hand(&project()?, &tool, scene)?),
         Task::Preprocess { question: None } => {
             preprocess::preprocess(tool, io::stdin().lock(), io::stdout().lock())?;
         }

@@ -24,11 +24,10 @@ pub const TICK: Duration = Duration::from_millis(20);
 const SHORT_TICK: Duration = Duration::from_millis(1);
 
 /// What of the reader's environment programs keep; the rest is fixed, so that it cannot change a page.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "PATH",
     "HOME",
     "USER",
-    "TMPDIR",
     "CARGO",
     "CARGO_HOME",
     "RUSTUP_HOME",
@@ -70,6 +69,13 @@ pub fn die_with_parent(command: &mut Command) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = command;
+}
+
+/// Makes the kernel kill this process when its parent ends. Only Linux can.
+pub fn die_with_this_parent() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
 }
 
 /// Which of its two outputs a program used.

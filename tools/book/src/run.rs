@@ -11,11 +11,13 @@ use std::thread;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use mdbook_cmdrun::CmdRun;
 
+use crate::compile;
 use crate::directive::{Directive, Place};
 use crate::guard::{Job, Report};
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
 use crate::project::Project;
+use crate::scene::Scene;
 use crate::text;
 use crate::turn::Turn;
 
@@ -39,6 +41,8 @@ pub struct Run {
     pub folder: PathBuf,
     /// The documented address of the scene's listing.
     pub address: Option<SocketAddr>,
+    /// Where the programs of the scene's listing are.
+    pub programs: Option<PathBuf>,
 }
 
 /// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another, so
@@ -93,6 +97,33 @@ pub fn start(
     Ok(results)
 }
 
+/// Plays a scene that an author tries in a terminal, exactly as a page's; returns its Markdown.
+pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
+    let listing = scene.check(project)?;
+    compile::compile(project, &listing)?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let command = shlex::try_join(words.iter().map(String::as_str))?;
+    let run = Run {
+        number: 0,
+        directive: Directive {
+            range: 0..0,
+            place: Place::Block,
+            ends_line: true,
+            expected: 0,
+            command: format!("book {command}"),
+            scene: Some(scene),
+        },
+        location: format!("a scene of {}", listing.name),
+        folder: std::env::current_dir()?,
+        address: listing.address,
+        programs: Some(compile::programs(project, &listing)),
+    };
+    let results = start(project, tool, vec![run])?;
+    let (_, result) = results.recv().context("the scene was lost")?;
+    results.iter().for_each(drop);
+    result
+}
+
 /// Has mdbook-cmdrun run one directive, under guard.
 fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
     let directive = &run.directive;
@@ -108,6 +139,7 @@ fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
         } else {
             OUTPUT_LIMIT
         },
+        programs: run.programs.clone(),
         report: folder.path().join("report.json"),
         tool: std::process::id(),
     };

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
-use crate::compile;
 use crate::guard;
 use crate::listing::Listing;
 use crate::markdown;
@@ -31,7 +30,7 @@ pub struct Scene {
     #[arg(long)]
     pub closed_port: bool,
     /// How long each program may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub deadline: u64,
     /// A folder in listings/
     pub listing: String,
@@ -78,12 +77,18 @@ impl Scene {
     /// Plays the scene and returns it as Markdown. The listing must have been compiled.
     pub fn play(&self, project: &Project) -> Result<String> {
         let listing = self.check(project)?;
-        let parent =
-            std::env::var_os(guard::JOB_FOLDER).map_or_else(std::env::temp_dir, PathBuf::from);
+        // The tool has compiled them, and knows what the sources were then; and it removes the folder, whatever happens.
+        let from_guard = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .with_context(|| format!("{name} is not set"))
+        };
+        let programs = from_guard(guard::PROGRAMS)?;
+        let parent = from_guard(guard::JOB_FOLDER)?;
         let folder = tempfile::tempdir_in(parent).context("cannot make a folder for the scene")?;
         let stage = Stage {
             scene: self,
-            project,
+            programs,
             listing: &listing,
             folder: folder.path().into(),
         };
@@ -120,7 +125,8 @@ impl Scene {
 /// What all programs of a scene have in common.
 struct Stage<'a> {
     scene: &'a Scene,
-    project: &'a Project,
+    /// Where the programs are.
+    programs: PathBuf,
     listing: &'a Listing,
     /// Where the programs run; removed afterwards.
     folder: PathBuf,
@@ -193,7 +199,7 @@ impl Stage<'_> {
             shown.extend(arguments.iter().map(String::as_str));
         }
         let shown = shlex::try_join(shown)?;
-        let path = compile::program(self.project, self.listing, &line.program);
+        let path = self.programs.join(&line.program);
         let mut command = process::command(&path);
         command.args(&arguments).current_dir(&self.folder);
         Ok(Terminal {

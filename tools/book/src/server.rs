@@ -51,7 +51,7 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
-    let sources = Watch::start(&project)?;
+    let mut sources = Watch::start(&project)?;
     let mut render = Render {
         project,
         tool,

@@ -3,12 +3,15 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 /// How long to wait for another build's scene. After that the address counts as taken, as if by any other program.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A lock with a time limit has to be tried again and again: there is no call that waits for it.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -39,12 +42,19 @@ impl Turn {
 
 /// Opens the file for reading, which is enough to lock it, and works for another user's file, too.
 fn open(path: &Path) -> io::Result<File> {
-    match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => OpenOptions::new()
+    // Somebody else may have put something else there: a pipe, say, that nobody writes to.
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits() as i32;
+    let mut options = OpenOptions::new();
+    let file = match options.read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => options
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path),
-        other => other,
+            .open(path)?,
+        other => other?,
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
     }
+    Ok(file)
 }

@@ -1,6 +1,6 @@
 //! Notices changes to the book's sources.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Watches the folders that pages are made from.
 pub struct Watch {
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
+    root: PathBuf,
     changes: Receiver<()>,
     /// For others who know of a reason to build again.
     pub sender: Sender<()>,
@@ -24,41 +25,55 @@ impl Watch {
     pub fn start(project: &Project) -> Result<Watch> {
         let (sender, changes) = mpsc::channel();
         let changed = sender.clone();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if matters(&event) {
+        let root = project.root.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if matters(&event, &root) {
                 // Nobody waits any more when the server ends.
                 let _ = changed.send(());
             }
         })?;
-        // The folder itself, for `book.toml` and `Cargo.lock`: an editor replaces a file, and a watch on it would be lost.
-        watcher.watch(&project.root, RecursiveMode::NonRecursive)?;
+        let mut watch = Watch {
+            watcher,
+            root: project.root.clone(),
+            changes,
+            sender,
+        };
+        watch.watch_folders()?;
+        Ok(watch)
+    }
+
+    /// Waits for a change, and until it is complete.
+    pub fn wait(&mut self) -> Result<()> {
+        self.changes.recv().context("nothing is watched any more")?;
+        while self.changes.recv_timeout(PAUSE).is_ok() {}
+        // A folder may have been replaced by another one of its name.
+        self.watch_folders()
+    }
+
+    fn watch_folders(&mut self) -> Result<()> {
+        // The root itself, for `book.toml` and `Cargo.lock`: an editor replaces a file, and a watch on it would be lost.
+        self.watcher
+            .watch(&self.root, RecursiveMode::NonRecursive)?;
         for name in ["src", "listings", "theme"] {
-            let folder = project.root.join(name);
+            let folder = self.root.join(name);
             if folder.exists() {
-                watcher
+                self.watcher
                     .watch(&folder, RecursiveMode::Recursive)
                     .with_context(|| format!("cannot watch {name}"))?;
             }
         }
-        Ok(Watch {
-            _watcher: watcher,
-            changes,
-            sender,
-        })
-    }
-
-    /// Waits for a change, and until it is complete.
-    pub fn wait(&self) -> Result<()> {
-        self.changes.recv().context("nothing is watched any more")?;
-        while self.changes.recv_timeout(PAUSE).is_ok() {}
         Ok(())
     }
 }
 
 /// Whether an event can change a page. Reading a file is one too, and the build reads them all.
-fn matters(event: &notify::Result<Event>) -> bool {
+fn matters(event: &notify::Result<Event>, root: &Path) -> bool {
     let Ok(event) = event else { return true };
-    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_source(path))
+    !matches!(event.kind, EventKind::Access(_))
+        && event
+            .paths
+            .iter()
+            .any(|path| is_source(path.strip_prefix(root).unwrap_or(path)))
 }
 
 /// Not what cargo makes of a listing, or an editor while it saves.

@@ -92,7 +92,7 @@ fn closing_the_terminal_ends_the_programs_of_a_scene() {
 #[test]
 fn killing_the_tool_ends_any_other_command() {
     let chapter = "<!-- cmdrun --strict book scene demo 'hello' -->\n\n\
-                   <!-- cmdrun --strict ../target/book/programs/demo/family & wait -->";
+                   <!-- cmdrun --strict ../target/book/programs/demo/*/family & wait -->";
     let project = interrupted(chapter, |tool| kill_process(tool, Signal::KILL).unwrap());
     recovers(&project);
 }

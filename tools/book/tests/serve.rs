@@ -266,7 +266,7 @@ fn the_last_of_several_edits_is_on_the_page_though_they_came_during_a_build() {
 
 #[test]
 fn a_page_does_not_wait_for_a_slow_scene_and_says_so() {
-    const NOTE: &str = "This scene is still running.";
+    const NOTE: &str = "This scene has not ended since the last change.";
     let gate = Gate::new();
     let old = gate.program("the old output");
     let project = Project::with_listing(SCENE, None, &[("main", &old)]);
