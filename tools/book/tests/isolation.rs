@@ -165,7 +165,8 @@ fn the_book_builds_for_an_ordinary_user() {
 const AS_NOBODY: &str = r#"
 chown -R 65534:65534 "$FOLDER"
 mount --bind "$(rustc --print sysroot)" "$FOLDER/toolchain"
-mount --bind "${CARGO_HOME:-/root/.cargo}" "$FOLDER/cargo"
+roots=~root/.cargo
+mount --bind "${CARGO_HOME:-$roots}" "$FOLDER/cargo"
 export CARGO_HOME="$FOLDER/cargo" PATH="$FOLDER/toolchain/bin:$PATH" CARGO="$FOLDER/toolchain/bin/cargo"
 unset RUSTUP_TOOLCHAIN RUSTUP_HOME
 exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all -- "$@"
