@@ -202,13 +202,13 @@ impl Process {
         self.unfinished.iter().any(|(_, bytes)| !bytes.is_empty())
     }
 
-    /// Reads stdout before stderr: a program that has printed its results and then a complaint is shown in that order.
+    /// Reads stderr first and shows it last: what was on stdout before a complaint has been read after it, and stands above it.
     fn read(&mut self) -> Result<()> {
-        for (pipe, (stream, line)) in [&mut self.stdout, &mut self.stderr]
-            .into_iter()
-            .zip(&mut self.unfinished)
-        {
-            let is_at_end = read_available(pipe, line, self.limit)?;
+        let [(_, out), (_, err)] = &mut self.unfinished;
+        let err_is_at_end = read_available(&mut self.stderr, err, self.limit)?;
+        let out_is_at_end = read_available(&mut self.stdout, out, self.limit)?;
+        let at_end = [out_is_at_end, err_is_at_end];
+        for ((stream, line), is_at_end) in self.unfinished.iter_mut().zip(at_end) {
             let whole = match line.iter().rposition(|byte| *byte == b'\n') {
                 _ if is_at_end => line.len(),
                 Some(position) => position + 1,

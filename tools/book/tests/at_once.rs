@@ -92,7 +92,9 @@ fn two_projects_that_document_one_address_take_turns_at_it() {
     let fifo = first.path("fifo");
     let status = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(status.expect("mkfifo starts").success());
-    let chapter = format!("{SCENE}\n\n<!-- cmdrun echo x > {} -->", fifo.display());
+    // If it did not wait for its turn, its scene would begin within that second.
+    let said = format!("sleep 1; echo x > {}", fifo.display());
+    let chapter = format!("{SCENE}\n\n<!-- cmdrun {said} -->");
     let second = project(&chapter, documented, &meeting);
 
     let first_run = first.start(&["build"]);

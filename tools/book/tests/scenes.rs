@@ -300,6 +300,28 @@ fn what_came_on_stderr_is_marked_and_stands_where_it_came() {
     assert_eq!(page.texts("samp > .stderr"), ["third\nfourth"]);
 }
 
+/// However fast they come: a complaint never stands above the result that it is about. One program rarely shows it, so ten run.
+#[test]
+fn a_line_on_stderr_never_stands_above_one_that_stdout_had_before() {
+    let project = with_program(
+        &format!("demo{}", " 'program'".repeat(10)),
+        "fn main() { for n in 0..3000 { println!(\"{n} out\"); eprint!(\"{n} err\\n\"); } }",
+    );
+    project.build();
+    for output in project.page().outputs() {
+        let (mut out, mut err) = (0, 0);
+        for line in output.lines() {
+            if line.ends_with(" out") {
+                out += 1;
+            } else {
+                err += 1;
+                assert!(err <= out, "{line:?} stands below {out} lines of stdout");
+            }
+        }
+        assert_eq!((out, err), (3000, 3000));
+    }
+}
+
 #[test]
 fn a_program_that_prints_nothing_is_said_to() {
     let project = with_program("demo 'program'", "fn main() {}");
