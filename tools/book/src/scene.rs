@@ -162,7 +162,10 @@ impl Stage<'_> {
             }
             if moved_to.is_none() {
                 let address = listening_on(&terminal.process);
-                moved_to = address.filter(|address| Some(*address) != self.listing.address);
+                // A name like `localhost` may stand for another address; the port is what others look for.
+                moved_to = address.filter(|address| {
+                    Some(address.port()) != self.listing.address.map(|a| a.port())
+                });
             }
             terminals.push(terminal);
             ready?;
@@ -303,13 +306,13 @@ fn listening_on(process: &Process) -> Option<SocketAddr> {
 }
 
 /// Changes the arguments of a program, all of which take an address as their first one, so that it uses `address` instead of
-/// the `documented` one.
+/// the `documented` one. A path may stand behind the port.
 fn move_to(arguments: &mut Vec<String>, documented: SocketAddr, address: SocketAddr) {
-    let port = format!(":{}", documented.port());
     let mut found = false;
     for argument in &mut *arguments {
-        if let Some(host) = argument.strip_suffix(&port) {
-            *argument = format!("{host}:{}", address.port());
+        let (authority, path) = argument.split_at(argument.find('/').unwrap_or(argument.len()));
+        if let Some(host) = authority.strip_suffix(&format!(":{}", documented.port())) {
+            *argument = format!("{host}:{}{path}", address.port());
             found = true;
         }
     }

@@ -20,7 +20,7 @@ fn sources(project: &Project) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Builds into `destination`, from `folder`. It must be refused, with a message that names `named`, and change nothing.
 #[track_caller]
-fn refused(project: &Project, folder: &str, destination: &Path, named: &Path) {
+fn refused(project: &Project, folder: &str, destination: &Path, named: &Path) -> String {
     let before = sources(project);
     let destination = destination.to_str().unwrap();
     let run = project.start_in(folder, &["build", "--dest-dir", destination]);
@@ -31,6 +31,7 @@ fn refused(project: &Project, folder: &str, destination: &Path, named: &Path) {
     assert!(said.contains(&named.display().to_string()), "{said}");
     assert_eq!(sources(project), before, "something has changed");
     project.assert_tidy();
+    said
 }
 
 #[test]
@@ -136,16 +137,21 @@ fn the_project_itself_and_what_holds_it_are_refused() {
     }
     let root = project.root.clone();
     let parent = root.parent().unwrap();
-    refused(&project, "", &root, &root);
-    refused(&project, "", parent, parent);
-    refused(&project, "", Path::new("/"), Path::new("/"));
-    refused(&project, "", Path::new("."), &root);
-    refused(&project, "", Path::new(".."), parent);
-    refused(&project, "src", Path::new(".."), &root);
-    refused(&project, "src", Path::new("../../project"), &root);
     let link = parent.join("link");
     symlink(&root, &link).unwrap();
-    refused(&project, "", &link, Path::new(""));
+    for (folder, destination, named) in [
+        ("", root.as_path(), root.as_path()),
+        ("", parent, parent),
+        ("", Path::new("/"), Path::new("/")),
+        ("", Path::new("."), &root),
+        ("", Path::new(".."), parent),
+        ("src", Path::new(".."), &root),
+        ("src", Path::new("../../project"), &root),
+        ("", &link, &root),
+    ] {
+        let said = refused(&project, folder, destination, named);
+        assert!(said.contains("holds the book's sources"), "{said}");
+    }
     assert!(link.is_symlink(), "the link is gone");
     assert!(parent.join("404.html").exists());
 }

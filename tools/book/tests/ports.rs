@@ -37,6 +37,44 @@ fn a_tcp_scene_moves_to_a_free_port_if_the_documented_one_is_taken() {
 }
 
 #[test]
+fn a_path_stays_behind_a_port_that_moves() {
+    let address = address();
+    let port = address.port();
+    let _taken = TcpListener::bind(address).expect("the port was free");
+    let server = r#"fn main() -> std::io::Result<()> {
+        let address = std::env::args().nth(1).unwrap_or("DOCUMENTED".into());
+        let listener = std::net::TcpListener::bind(address)?;
+        println!("listening on {}", listener.local_addr()?);
+        listener.accept()?;
+        Ok(())
+    }"#;
+    let client = r#"fn main() {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        println!("{}", arguments.join(" "));
+    }"#;
+    let project = Project::with_listing(
+        &scene(&format!(
+            "demo 'server' 'client localhost:{port}/a:{port} --ca x/y:{port}'"
+        )),
+        Some(address),
+        &[
+            (
+                "server",
+                &server.replace("DOCUMENTED", &address.to_string()),
+            ),
+            ("client", client),
+        ],
+    );
+    project.build();
+    let outputs = project.page().outputs();
+    let (_, moved) = outputs[0].rsplit_once(':').expect("a port");
+    assert_eq!(
+        outputs[1],
+        format!("localhost:{moved}/a:{port} --ca x/y:{port}")
+    );
+}
+
+#[test]
 fn a_udp_scene_moves_to_a_free_port_if_the_documented_one_is_taken() {
     let address = address();
     let server = r#"fn main() -> std::io::Result<()> {
