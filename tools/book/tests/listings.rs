@@ -2,6 +2,7 @@
 
 mod repository;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +20,7 @@ use toml::{Table, Value};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The programs for which any text can be an argument: a message.
-const TAKES_TEXT: [(&str, &str); 1] = [("echo", "client")];
+const TAKES_TEXT: [(&str, &str); 2] = [("echo", "client"), ("http", "raw")];
 
 /// A listing, copied to an empty folder. There is one copy at a time.
 struct Copy {
@@ -80,7 +81,7 @@ fn assert_none(mistakes: Vec<String>) {
 }
 
 /// The mistakes in all listings.
-fn in_each(check: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+fn in_each(mut check: impl FnMut(&str) -> Vec<String>) -> Vec<String> {
     let check = |listing: &String| {
         let mistakes = check(listing).into_iter();
         let mistakes = mistakes.map(|mistake| format!("{listing}: {mistake}"));
@@ -273,5 +274,31 @@ fn no_listing_knows_another() {
         others
             .map(|(name, _)| format!("it depends on {name}"))
             .collect()
+    }));
+}
+
+#[test]
+fn what_two_listings_share_is_the_same_to_the_word() {
+    let mut first_with = BTreeMap::<PathBuf, PathBuf>::new();
+    assert_none(in_each(|listing| {
+        let folder = repository::root().join("listings").join(listing);
+        let modules = ["src", "tests/programs"].map(|name| folder.join(name));
+        let files = modules.iter().flat_map(|module| {
+            let entries = walkdir::WalkDir::new(module).max_depth(1);
+            entries.into_iter().filter_map(Result::ok)
+        });
+        let mut mistakes = Vec::new();
+        for entry in files {
+            let name = entry.path().strip_prefix(&folder).expect("a path inside");
+            // What a listing's programs alone have in common is their own.
+            if !entry.file_type().is_file() || name == Path::new("src/lib.rs") {
+                continue;
+            }
+            let other = first_with.entry(name.into()).or_insert(entry.path().into());
+            if fs::read(&*other).expect("a source") != fs::read(entry.path()).expect("a source") {
+                mistakes.push(format!("{} is not {}", name.display(), other.display()));
+            }
+        }
+        mistakes
     }));
 }
