@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+// ANCHOR: limits
 /// How long one address of the server may take to accept a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -19,6 +20,7 @@ pub const SERVER: Limits = Limits {
     pause: Duration::from_secs(10),
     total: Duration::from_secs(30),
 };
+// ANCHOR_END: limits
 
 /// How much of what nobody will read, and for how long, is taken in before a close.
 pub const LINGER_LIMIT: u64 = 64 * 1024;

@@ -48,7 +48,7 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// Keeps what httparse has found. A value need not be UTF-8; what is not becomes U+FFFD.
+    /// Keeps what httparse has found. What is not UTF-8 in a value becomes U+FFFD.
     pub fn new(headers: &[Header]) -> Headers {
         let text = |value| String::from_utf8_lossy(value).into_owned();
         Headers(
@@ -82,8 +82,9 @@ impl Headers {
     }
 
     // ANCHOR: length
-    /// The number in `Content-Length`. Repeated, it must say the same each time; any doubt
-    /// about where a message ends is a way to smuggle in another one (RFC 9112, section 6.3).
+    /// The number in `Content-Length`. Repeated, it must say the same each time: any doubt
+    /// about where a message ends is a way to smuggle in another one (RFC 9112, section
+    /// 6.3).
     pub fn content_length(&self) -> io::Result<Option<u64>> {
         let mut length = None;
         if self.count("content-length") > 0 && self.list("content-length").next().is_none()

@@ -74,7 +74,7 @@ impl Request {
                     cause: format!("more than {HEADER_LIMIT} headers"),
                 });
             }
-            Err(httparse::Error::Version) => {
+            Err(httparse::Error::Version) if has_version(head) => {
                 return Err(Refusal {
                     status: Some("505 HTTP Version Not Supported"),
                     cause: "neither HTTP/1.1 nor HTTP/1.0".into(),
@@ -89,6 +89,9 @@ impl Request {
         // One host name serves one site, another one another: a request must say which
         // (RFC 9112, section 3.2). HTTP/1.0 did not know that yet.
         match headers.count("host") {
+            1 if !headers.list("host").all(is_host) => {
+                return Err(bad("the Host header names no host"));
+            }
             1 => {}
             0 if minor_version == 0 => {}
             0 => return Err(bad("no Host header")),
@@ -115,6 +118,22 @@ impl Request {
         })
     }
     // ANCHOR_END: parse-request
+}
+
+/// Whether the first line consists of three words, the last of which is about HTTP.
+fn has_version(head: &[u8]) -> bool {
+    let line = head.trim_ascii_start().split(|byte| *byte == b'\n').next();
+    let words: Vec<&[u8]> = line
+        .unwrap_or_default()
+        .split(|byte| *byte == b' ')
+        .collect();
+    matches!(words[..], [_, _, version] if version.starts_with(b"HTTP/"))
+}
+
+/// Whether this can be a host with a port (RFC 3986, section 3.2.2).
+fn is_host(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(&byte))
 }
 
 fn bad(cause: &str) -> Refusal {

@@ -74,6 +74,10 @@ impl Response {
         let encodings: Vec<&str> = self.headers.list("transfer-encoding").collect();
         let end = match (encodings.as_slice(), length) {
             _ if matches!(self.status, 204 | 304) => End::After(0),
+            ([], _) if self.headers.count("transfer-encoding") > 0 => {
+                let what = "Transfer-Encoding is empty";
+                return Err(io::Error::new(InvalidData, what));
+            }
             ([], Some(length)) if length > BODY_LIMIT => return Err(too_long()),
             ([], Some(length)) => End::After(length),
             ([], None) => End::OfStream { limit: BODY_LIMIT },
@@ -118,8 +122,7 @@ enum End {
 
 /// A body, to be read like a file: 0 bytes mean that it has been read to its end.
 ///
-/// A body that is cut short is an error, [`UnexpectedEof`]; so no reader takes a part for the
-/// whole.
+/// A body that is cut short is an error, [`UnexpectedEof`]: nobody takes a part for the whole.
 #[derive(Debug)]
 pub struct Body<R> {
     reader: R,
@@ -172,10 +175,12 @@ impl<R: BufRead> Body<R> {
         else {
             return Ok(());
         };
-        if !is_first && !self.read_line(2)?.is_empty() {
-            return Err(malformed_chunk("it is longer than announced"));
+        if !is_first {
+            // The line end behind the chunk before this one.
+            self.read_line(2)?;
         }
         let line = self.read_line(CHUNK_LINE_LIMIT)?;
+        let line = String::from_utf8_lossy(&line);
         let size = line.split(';').next().unwrap_or_default().trim_end();
         let is_hex = size.bytes().all(|byte| byte.is_ascii_hexdigit());
         let Some(size) = u64::from_str_radix(size, 16).ok().filter(|_| is_hex) else {
@@ -190,7 +195,7 @@ impl<R: BufRead> Body<R> {
             limit: limit - size,
         };
         if size == 0 {
-            // Headers may follow that could not be known before the body. Nobody asked for any.
+            // Headers may follow that could not be known before. Nobody asked for any.
             let mut left = HEAD_LIMIT as u64;
             loop {
                 let line = self.read_line(left)?;
@@ -206,12 +211,12 @@ impl<R: BufRead> Body<R> {
     // ANCHOR_END: chunk
 
     /// Reads a line of at most `limit` bytes and returns it without the CR LF at its end.
-    fn read_line(&mut self, limit: u64) -> io::Result<String> {
+    fn read_line(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         let mut part = (&mut self.reader).take(limit);
         part.read_until(b'\n', &mut line)?;
         match line.strip_suffix(b"\r\n") {
-            Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
+            Some(line) => Ok(line.into()),
             None if part.limit() == 0 || line.ends_with(b"\n") => {
                 Err(malformed_chunk("a line does not end where it should"))
             }

@@ -66,10 +66,13 @@ fn answer(request: &Request) -> Answer {
             ..error("301 Moved Permanently")
         },
         ("GET" | "HEAD", _) => error("404 Not Found"),
-        _ => Answer {
-            header: "Allow: GET, HEAD\r\n",
-            ..error("405 Method Not Allowed")
-        },
+        ("POST" | "PUT" | "PATCH" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE", _) => {
+            Answer {
+                header: "Allow: GET, HEAD\r\n",
+                ..error("405 Method Not Allowed")
+            }
+        }
+        _ => error("501 Not Implemented"),
     }
 }
 // ANCHOR_END: answer
@@ -82,6 +85,15 @@ fn error(status: &'static str) -> Answer {
         header: "",
         content: format!("{status}\n"),
         way: Way::Whole,
+    }
+}
+
+/// The same without content. To a request that could not be read, nobody knows whether content
+/// would be an answer: it may have been HEAD.
+fn empty(status: &'static str) -> Answer {
+    Answer {
+        content: String::new(),
+        ..error(status)
     }
 }
 
@@ -102,7 +114,7 @@ pub fn serve(stream: impl Read + Write, peer: SocketAddr) {
                 eprintln!("{peer}: {refusal}");
                 if let Some(status) = refusal.status {
                     // If that cannot be sent, either, there is nobody left to tell.
-                    let _ = error(status).send(reader.get_mut(), true, false);
+                    let _ = empty(status).send(reader.get_mut(), false, false);
                 }
                 return;
             }

@@ -3,10 +3,12 @@
 
 use std::io::{self, Read, Write};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use http::connection::{CLIENT, Connection};
 use http::response::{BODY_LIMIT, Text};
 use http::target::Target;
+
+const BUFFER_SIZE: usize = 1024;
 
 fn main() -> Result<()> {
     let (address, request) = http::address_and_request();
@@ -20,18 +22,32 @@ fn main() -> Result<()> {
         .write_all(request.as_bytes())
         .context("the request could not be sent")?;
 
-    // ANCHOR: read
+    let outcome = print_answer(&mut connection);
+    // The server learns that this was all, and has a moment to make something of it.
+    connection.close();
+    outcome
+}
+
+// ANCHOR: read
+/// Prints what comes until the other side has finished.
+fn print_answer(connection: &mut Connection) -> Result<()> {
     let mut answer = connection.take(BODY_LIMIT);
     let mut text = Text::default();
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; BUFFER_SIZE];
+    let mut stdout = io::stdout();
     loop {
         let length = answer.read(&mut buffer).context("the answer has no end")?;
         if length == 0 {
             break;
         }
-        write!(io::stdout(), "{}", text.decode(&buffer[..length]))?;
-        io::stdout().flush()?;
+        write!(stdout, "{}", text.decode(&buffer[..length]))
+            .and_then(|()| stdout.flush())
+            .context("the answer could not be printed")?;
     }
-    // ANCHOR_END: read
+    ensure!(
+        answer.limit() > 0,
+        "the answer has no end within {BODY_LIMIT} bytes"
+    );
     Ok(())
 }
+// ANCHOR_END: read
