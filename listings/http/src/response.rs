@@ -122,7 +122,7 @@ enum End {
 
 /// A body, to be read like a file: 0 bytes mean that it has been read to its end.
 ///
-/// A body that is cut short is an error, [`UnexpectedEof`]: nobody takes a part for the whole.
+/// A body that is cut short is an error, [`UnexpectedEof`]: a part is not the whole.
 #[derive(Debug)]
 pub struct Body<R> {
     reader: R,

@@ -88,8 +88,7 @@ fn error(status: &'static str) -> Answer {
     }
 }
 
-/// The same without content. To a request that could not be read, nobody knows whether content
-/// would be an answer: it may have been HEAD.
+/// The same without content: a request that could not be read may have been a HEAD.
 fn empty(status: &'static str) -> Answer {
     Answer {
         content: String::new(),
