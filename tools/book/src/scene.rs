@@ -201,12 +201,12 @@ impl Stage<'_> {
             shown.push("--");
             shown.extend(arguments.iter().map(String::as_str));
         }
-        let shown = shlex::try_join(shown)?;
+        let shown: Vec<String> = shown.into_iter().map(quoted).collect::<Result<_>>()?;
         let path = self.programs.join(&line.program);
         let mut command = process::command(&path);
         command.args(&arguments).current_dir(&self.folder);
         Ok(Terminal {
-            command: shown,
+            command: shown.join(" "),
             process: Process::start(command, OUTPUT_LIMIT)?,
         })
     }
@@ -303,6 +303,15 @@ fn listening_on(process: &Process) -> Option<SocketAddr> {
         .trim()
         .parse()
         .ok()
+}
+
+/// A word as a shell must read it. Where single quotes do, it is legible in them: nothing else is special there.
+fn quoted(word: &str) -> Result<String> {
+    let quoted = shlex::try_quote(word)?;
+    Ok(match quoted == word || word.contains('\'') {
+        true => quoted.into_owned(),
+        false => format!("'{word}'"),
+    })
 }
 
 /// Changes the arguments of a program, all of which take an address as their first one, so that it uses `address` instead of

@@ -62,6 +62,31 @@ fn a_client_starts_only_when_its_server_listens() {
 }
 
 #[test]
+fn a_command_is_shown_as_a_shell_must_read_it() {
+    let project = with_program(
+        r#"demo 'program "GET /\r\n" "$HOME <b> &amp; it'\''s \"x\"" plain'"#,
+        r#"fn main() {
+            for argument in std::env::args().skip(1) {
+                println!("{argument}");
+            }
+        }"#,
+    );
+    project.build();
+    let page = project.page();
+    let command = &page.commands()[0];
+    // Nothing in it is doubled that need not be.
+    assert!(command.contains(r"-- 'GET /\r\n' "), "{command}");
+    let (_, arguments) = command.split_once(" -- ").expect("arguments");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &format!("printf '%s\\n' {arguments}")])
+        .output()
+        .expect("a shell");
+    let read = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(read.trim_end(), page.outputs()[0]);
+    assert!(read.contains(r#"<b> &amp; it's "x""#), "{read}");
+}
+
+#[test]
 fn a_program_in_the_background_lets_the_next_one_start_after_its_first_line() {
     let project = Project::with_listing(
         &scene("demo 'first &' 'second' 'third \"a b\" &'"),
