@@ -23,8 +23,15 @@ pub struct Server {
 
 impl Server {
     /// Starts the program `name` on a free port and waits until it listens.
+    #[allow(dead_code)]
     pub fn start(name: &str) -> Server {
-        let mut process = command(name, &["127.0.0.1:0"])
+        Server::start_with(name, &[])
+    }
+
+    /// The same, with further arguments behind the address.
+    #[allow(dead_code)]
+    pub fn start_with(name: &str, arguments: &[&str]) -> Server {
+        let mut process = command(name, &[&["127.0.0.1:0"], arguments].concat())
             .spawn()
             .expect("the server starts");
         let output = lines(process.stdout.take().expect("stdout is a pipe"));

@@ -1,0 +1,69 @@
+//! The GET client with one mistake: it takes every piece that comes for text of its own.
+
+use std::io::{self, BufReader, Read, Write};
+
+use anyhow::{Context, Result};
+use https::connection::{CLIENT, Connection};
+use https::response::{Response, harmless};
+use https::tls;
+
+const BUFFER_SIZE: usize = 1024;
+
+fn main() -> Result<()> {
+    let (target, ca) = https::target_and_ca();
+    let address = format!("{}:{}", target.host, target.port);
+    let roots = tls::roots(ca.as_deref())?;
+
+    let connection = Connection::open(&target.host, target.port, CLIENT)
+        .with_context(|| format!("cannot connect to {address}"))?;
+    let mut stream = tls::connect(connection, &target.host, roots)
+        .with_context(|| format!("no secure connection to {address}"))?;
+
+    // ANCHOR: request
+    let request = format!(
+        "GET {} HTTP/1.1\r\n\
+         Host: {}\r\n\
+         User-Agent: sockets-in-rust\r\n\
+         Accept: text/html\r\n\
+         Connection: close\r\n\
+         \r\n",
+        target.path,
+        target.authority()
+    );
+    stream
+        .write_all(request.as_bytes())
+        .context("the request could not be sent")?;
+    // ANCHOR_END: request
+
+    // ANCHOR: response
+    let mut reader = BufReader::new(stream);
+    let response = Response::read(&mut reader).context("no proper answer came")?;
+    writeln!(io::stderr(), "{}\n", response.text)?;
+    // ANCHOR_END: response
+
+    // ANCHOR: read-loop
+    let mut body = response
+        .body(&mut reader)
+        .context("no proper answer came")?;
+    let mut buffer = [0; BUFFER_SIZE];
+    let mut stdout = io::stdout();
+    loop {
+        let length = body
+            .read(&mut buffer)
+            .context("the body did not arrive whole")?;
+        if length == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        write!(stdout, "{}", harmless(&text))
+            .and_then(|()| stdout.flush())
+            .context("the answer could not be printed")?;
+    }
+    // ANCHOR_END: read-loop
+
+    // ANCHOR: finish
+    let stream = reader.get_mut();
+    tls::finish(&mut stream.conn, &mut stream.sock);
+    // ANCHOR_END: finish
+    Ok(())
+}
