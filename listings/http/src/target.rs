@@ -41,7 +41,8 @@ impl Target {
                     authority.split_at(authority.find(':').unwrap_or(authority.len()));
                 let is_name =
                     |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-                if host.is_empty() || !host.bytes().all(is_name) {
+                let is_option = host.starts_with('-');
+                if host.is_empty() || is_option || !host.bytes().all(is_name) {
                     return None;
                 }
                 (host, port)
