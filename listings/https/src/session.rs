@@ -19,7 +19,7 @@ pub fn describe(session: &ClientConnection) -> String {
         other => lines.add("version", format!("{other:?}")),
     }
     if let Some(suite) = session.negotiated_cipher_suite() {
-        // All others call it `TLS_…` (RFC 8446, appendix B.4), not `TLS13_…`.
+        // All others call it `TLS_…` (RFC 9846, appendix B.4), not `TLS13_…`.
         let name = format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
         lines.add("cipher suite", name);
     }

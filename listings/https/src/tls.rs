@@ -1,4 +1,4 @@
-//! TLS (RFC 8446) on a connection: who is trusted, and the handshake.
+//! TLS (RFC 9846) on a connection: who is trusted, and the handshake.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -107,7 +107,7 @@ fn shake_hands<S: SideData>(
         .as_ref()
         .is_err_and(|error| error.kind() == ErrorKind::InvalidData)
     {
-        // The last thing said is an alert (RFC 8446, section 6.2): what was wrong.
+        // The last thing said is an alert (RFC 9846, section 6.2): what was wrong.
         send(session, connection);
     }
     agreed.map(|_| ())
@@ -115,7 +115,7 @@ fn shake_hands<S: SideData>(
 // ANCHOR_END: handshake
 
 // ANCHOR: finish
-/// Says that nothing more will come: `close_notify` (RFC 8446, section 6.1). Whoever sees
+/// Says that nothing more will come: `close_notify` (RFC 9846, section 6.1). Whoever sees
 /// the stream end without it must take the end for an attack.
 pub fn finish<S: SideData>(session: &mut ConnectionCommon<S>, connection: &mut Connection) {
     session.send_close_notify();

@@ -18,10 +18,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const BUFFER_SIZE: usize = 1024;
 
+// ANCHOR: answer
 /// The answer that does not come whole.
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";
 const CONTENT: &str = "Pay 100 to Alice.\n";
 const MISSING: &str = "But only if she asks.\n";
+// ANCHOR_END: answer
 
 /// A ServerHello as before TLS 1.2 (RFC 4346, section 7.4.1.3), up to its random bytes.
 const SERVER_HELLO: [u8; 11] = [
