@@ -24,6 +24,16 @@ static REDACTIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b[SMTWF][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT",
             "[TIME]",
         ),
+        // Certificates: in the form of RFC 3339, and in seconds since 1970, compared with now.
+        (
+            r"(?<rest>^!   valid (?:from |until) )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
+            "[TIME]",
+        ),
+        (r"(?<rest>: verification time )\d{10}\b", "[TIME]"),
+        (
+            r"(?<rest> is not valid (?:after|before) )\d{10} \((?:360\d seconds ago|(?:86400|8639\d) seconds in future)\)$",
+            "[TIME] ([DURATION])",
+        ),
         (r"(?<rest>\bafter )\d+ ms$", "[DURATION]"),
         // How much buffers hold is for the kernel to say.
         (r"(?<rest>^  sent )\d{5,} bytes(?<after>, read none)", "[SIZE]"),
@@ -101,6 +111,12 @@ fn at_documented_address(scene: &str) -> String {
     };
     let (_, port) = documented.rsplit_once(':').expect("an address has a port");
     let pattern = |text: &str| Regex::new(text).expect("a valid pattern");
+    // A server on `localhost` is at whichever address stands first for that name.
+    let loopback = pattern(r"(?m)^([ !] (?:listening on )?)\[::1\]:");
+    let scene = match listing {
+        "https" => &loopback.replace_all(scene, "${1}127.0.0.1:"),
+        _ => scene,
+    };
     let anywhere = pattern(r"(?m)(^\$ .* -- )127\.0\.0\.1:0\b");
     let mut scene = anywhere
         .replace_all(scene, format!("${{1}}{documented}"))
