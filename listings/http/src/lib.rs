@@ -48,14 +48,18 @@ pub fn target() -> Target {
 /// [`ADDRESS`]. `\r` and `\n` in it are the two characters that end a line.
 ///
 /// Wrong ones end the program with one line on stderr and exit code 2.
-pub fn address_and_request() -> (String, String) {
+pub fn address_and_request() -> (Target, String) {
+    let expected = "[HOST:PORT] REQUEST, the request in quotes";
     let arguments = arguments();
     let (address, request) = match arguments.as_slice() {
-        [request] if !is_host_and_port(request) => (ADDRESS.into(), request),
-        [address, request] if is_host_and_port(address) => (address.clone(), request),
-        _ => refuse("[HOST:PORT] REQUEST, the request in quotes", &arguments),
+        [request] if !is_host_and_port(request) => ("", request),
+        [address, request] if is_host_and_port(address) => (address.as_str(), request),
+        _ => refuse(expected, &arguments),
     };
-    (address, request.replace(r"\r", "\r").replace(r"\n", "\n"))
+    let target = Target::parse(address)
+        .filter(|_| !address.contains('/'))
+        .unwrap_or_else(|| refuse(expected, &arguments));
+    (target, request.replace(r"\r", "\r").replace(r"\n", "\n"))
 }
 
 fn arguments() -> Vec<String> {

@@ -6,6 +6,7 @@ mod programs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use conversation::{
     Reply, answering, assert_fails, but_date, connect, listen, read_head, serving, stderr,
@@ -327,26 +328,31 @@ fn a_connection_is_kept_after_chunks_since_they_say_where_they_end() {
     assert!(second.starts_with("HTTP/1.1 301 "), "{second}");
 }
 
-/// Not how slowly, which a clock would have to say: a byte that has come is a byte that nobody
-/// has kept back until there are more.
 #[test]
-fn the_slow_page_comes_in_many_pieces() {
+fn the_slow_page_comes_byte_by_byte_with_a_pause_after_each() {
+    const PAUSE: Duration = Duration::from_millis(10);
     let server = Server::start("server");
-    let mut stream = connect(&server);
-    stream
-        .write_all(request("GET", "/slow").as_bytes())
-        .unwrap();
-    read_head(&mut stream);
-    let mut pieces = vec![];
-    let mut buffer = [0; 1000];
-    loop {
-        match stream.read(&mut buffer).unwrap() {
-            0 => break,
-            length => pieces.push(buffer[..length].to_vec()),
+    // On a busy machine the pieces may all be there before the first one is read.
+    let came_in_pieces = (0..10).any(|_| {
+        let began = Instant::now();
+        let mut stream = connect(&server);
+        stream
+            .write_all(request("GET", "/slow").as_bytes())
+            .unwrap();
+        read_head(&mut stream);
+        let mut pieces = vec![];
+        let mut buffer = [0; 1000];
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                0 => break,
+                length => pieces.push(buffer[..length].to_vec()),
+            }
         }
-    }
-    assert!(pieces.len() > 1, "{} pieces", pieces.len());
-    assert_eq!(pieces.concat(), GREETINGS.as_bytes());
+        assert_eq!(pieces.concat(), GREETINGS.as_bytes());
+        assert!(began.elapsed() >= PAUSE * GREETINGS.len() as u32);
+        pieces.len() > 1
+    });
+    assert!(came_in_pieces);
 }
 
 #[test]
@@ -373,12 +379,18 @@ fn a_whole_uri_and_a_query_ask_for_the_same_page() {
 fn other_methods_are_told_which_ones_there_are() {
     let server = Server::start("server");
     for method in [
-        "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", "CONNECT",
+        "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE",
     ] {
         let reply = Reply::to(&server, request(method, "/"));
         assert_eq!(reply.status(), "405 Method Not Allowed");
         assert_eq!(reply.header("Allow"), Some("GET, HEAD"));
         assert_eq!(reply.body, b"405 Method Not Allowed\n");
+    }
+    // The names of methods are case-sensitive.
+    for method in ["get", "Head", "BREW"] {
+        let reply = Reply::to(&server, request(method, "/"));
+        assert_eq!(reply.status(), "501 Not Implemented");
+        assert_eq!(reply.header("Allow"), None);
     }
 }
 
@@ -448,6 +460,31 @@ fn a_request_that_is_not_understood_is_refused_with_its_reason_in_the_log() {
         ),
         ("hello\r\n\r\n", "400 Bad Request", "invalid"),
         ("GET /\r\n\r\n", "400 Bad Request", "invalid"),
+        (
+            "GET / a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "400 Bad Request",
+            "invalid",
+        ),
+        (
+            "GET / FTP/1.1\r\nHost: a\r\n\r\n",
+            "400 Bad Request",
+            "invalid",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "400 Bad Request",
+            "names no host",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+            "400 Bad Request",
+            "names no host",
+        ),
+        (
+            "GET / HTTP/1.0\r\nHost: \u{fc}\r\n\r\n",
+            "400 Bad Request",
+            "names no host",
+        ),
         ("\x16\x03\x01\x02\0\n\n", "400 Bad Request", "invalid"),
         (
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
@@ -499,7 +536,9 @@ fn a_request_that_is_not_understood_is_refused_with_its_reason_in_the_log() {
         let reply = Reply::to(&server, request);
         assert_eq!(reply.status(), status, "{request:?}");
         assert_eq!(reply.header("Connection"), Some("close"), "{request:?}");
-        assert_eq!(reply.body, format!("{status}\n").as_bytes(), "{request:?}");
+        // It may have been a HEAD: its answer has no content.
+        assert_eq!(reply.header("Content-Length"), Some("0"), "{request:?}");
+        assert_eq!(reply.body, b"", "{request:?}");
         let log = server.next_log_line();
         assert!(log.contains(&format!(": {status}: ")), "{log}");
         assert!(log.contains(cause), "{log}");
@@ -606,8 +645,6 @@ fn endless_sends_headers_until_the_client_has_had_enough() {
         let output = run("head", &[&server.address.to_string()]);
         assert_fails(&output, "the head has no end within 16384 bytes");
         assert!(server.next_log_line().ends_with(": gets headers"));
-        let end = server.next_log_line();
-        assert!(end.contains("os error"), "{end}");
     }
 }
 
@@ -658,7 +695,8 @@ fn wrong_arguments_are_one_line_and_exit_code_2() {
     }
     for arguments in [
         &["example.com", "more"][..],
-        &["--help:"],
+        &["--help"],
+        &["--help:80"],
         &["http://example.com/"],
         &["exam ple.com"],
         &["exämple.com"],
@@ -720,28 +758,33 @@ fn assert_refused(program: &str, arguments: &[&str]) {
 }
 
 /// The reader of a pipe may have left: `head example.com | true`.
+#[cfg(unix)]
 #[test]
 fn output_that_nobody_reads_is_an_error_and_no_panic() {
-    // Sees to it that the programs are built.
-    drop(Server::start("server"));
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    let server = Server::start("server");
+    let address = server.address.to_string();
     // Where `programs` has built them.
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("http/debug");
-    for (program, arguments) in [("head", &[][..]), ("raw", &["hello"])] {
-        let (listener, address) = listen();
-        let mut process = Command::new(folder.join(program))
-            .arg(address)
+    for (program, arguments) in [
+        ("head", &[&address[..]][..]),
+        ("raw", &[&address, r"GET / HTTP/1.0\r\n\r\n"]),
+    ] {
+        // As good as a pipe without a reader. A pipe might have one for a moment more: another
+        // test that starts a program, which has all that is open here until it runs.
+        let (stdout, _reader) = UnixStream::pair().unwrap();
+        stdout.shutdown(Shutdown::Write).unwrap();
+        let output = Command::new(folder.join(program))
             .args(arguments)
+            .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(OwnedFd::from(stdout))
             .stderr(Stdio::piped())
-            .spawn()
+            .output()
             .unwrap();
-        // It is connected and waits for an answer. That comes only when nobody reads any more.
-        let (mut stream, _) = listener.accept().unwrap();
-        drop(process.stdout.take());
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let output = process.wait_with_output().unwrap();
+        assert_fails(&output, "the answer could not be printed");
         assert_fails(&output, "Broken pipe");
     }
 }

@@ -113,6 +113,8 @@ fn what_is_no_target_is_refused() {
         "[::1]x:80",
         "[::1%eth0]",
         "[[::1]]",
+        "-localhost",
+        "--help",
         "http://localhost",
         "http://localhost/",
         "user@localhost",

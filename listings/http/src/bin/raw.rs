@@ -3,18 +3,15 @@
 
 use std::io::{self, Read, Write};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use http::connection::{CLIENT, Connection};
 use http::response::{BODY_LIMIT, Text};
-use http::target::Target;
 
 const BUFFER_SIZE: usize = 1024;
 
 fn main() -> Result<()> {
-    let (address, request) = http::address_and_request();
-    let Some(target) = Target::parse(&address) else {
-        bail!("no address: {address:?}");
-    };
+    let (target, request) = http::address_and_request();
+    let address = format!("{}:{}", target.host, target.port);
 
     let mut connection = Connection::open(&target.host, target.port, CLIENT)
         .with_context(|| format!("cannot connect to {address}"))?;
@@ -44,6 +41,8 @@ fn print_answer(connection: &mut Connection) -> Result<()> {
             .and_then(|()| stdout.flush())
             .context("the answer could not be printed")?;
     }
+    // It may have ended in the middle of a character.
+    write!(stdout, "{}", text.finish()).context("the answer could not be printed")?;
     ensure!(
         answer.limit() > 0,
         "the answer has no end within {BODY_LIMIT} bytes"
