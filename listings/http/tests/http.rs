@@ -719,6 +719,8 @@ fn wrong_arguments_are_one_line_and_exit_code_2() {
         &["127.0.0.1:1", "hello", "there"],
         &["hello", "there"],
         &["two\nlines", "two\nlines"],
+        &["two words:80", "request"],
+        &["localhost/path:80", "request"],
     ] {
         assert_refused("raw", arguments);
     }
