@@ -93,7 +93,7 @@ fn params(name: &str) -> Result<CertificateParams> {
 /// finger must not cost anybody their notes.
 pub fn publish(authority: &Authority, file: &Path) -> Result<()> {
     let name = file.display();
-    let is_free = match fs::metadata(file) {
+    let is_free = match fs::symlink_metadata(file) {
         Ok(metadata) => metadata.is_file() && is_ours(&read(file)?),
         Err(error) => error.kind() == ErrorKind::NotFound,
     };
@@ -101,11 +101,13 @@ pub fn publish(authority: &Authority, file: &Path) -> Result<()> {
 
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", process::id()));
-    let written = File::create_new(&beside)
-        .and_then(|mut new| new.write_all(authority.pem().as_bytes()))
+    let mut new =
+        File::create_new(&beside).with_context(|| format!("cannot write {name}"))?;
+    let written = new
+        .write_all(authority.pem().as_bytes())
         .and_then(|()| fs::rename(&beside, file));
     if written.is_err() {
-        // There may be nothing to remove.
+        // If that fails, too, there is nothing more to be done.
         let _ = fs::remove_file(&beside);
     }
     written.with_context(|| format!("cannot write {name}"))

@@ -90,7 +90,7 @@ fn name(name: &GeneralName) -> String {
 
 /// The value in one line. A certificate is written by others: what could make a terminal do
 /// something is taken out of it.
-fn plain(value: impl fmt::Display) -> String {
+pub fn plain(value: impl fmt::Display) -> String {
     let mut text = String::new();
     match write!(text, "{value}") {
         Ok(()) => text.replace(char::is_control, "\u{fffd}"),

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -16,12 +16,15 @@ use rustls::{
 
 use crate::certificates::{self, Identity};
 use crate::connection::Connection;
+use crate::session;
 
 /// Older ones are deprecated (RFC 8996), and rustls does not know them.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
-/// What is spoken inside: HTTP/1.1, in the words of ALPN (RFC 7301).
+/// What is spoken inside, in the words of ALPN (RFC 7301): HTTP/1.1. A server understands
+/// the one before it as well.
 const PROTOCOL: &[u8] = b"http/1.1";
+const OLD_PROTOCOL: &[u8] = b"http/1.0";
 
 // ANCHOR: roots
 /// Who may vouch for a server: the authorities that Mozilla trusts, and those in `ca`.
@@ -65,7 +68,8 @@ pub fn connect(
             // The server has been told why. It has a moment to read that.
             connection.close();
         }
-        return Err(error.into());
+        // It may say what stands in the certificate, whoever wrote that.
+        bail!(session::plain(error));
     }
     Ok(StreamOwned::new(session, connection))
 }
@@ -78,7 +82,7 @@ pub fn config(identity: Identity) -> Result<Arc<ServerConfig>> {
         .with_protocol_versions(VERSIONS)?
         .with_no_client_auth()
         .with_single_cert(identity.chain, identity.key)?;
-    config.alpn_protocols = vec![PROTOCOL.into()];
+    config.alpn_protocols = vec![PROTOCOL.into(), OLD_PROTOCOL.into()];
     Ok(config.into())
 }
 // ANCHOR_END: config

@@ -54,10 +54,12 @@ fn main() -> Result<()> {
         if length == 0 {
             break;
         }
+        // ANCHOR: print
         let text = String::from_utf8_lossy(&buffer[..length]);
         write!(stdout, "{}", harmless(&text))
             .and_then(|()| stdout.flush())
             .context("the answer could not be printed")?;
+        // ANCHOR_END: print
     }
     // ANCHOR_END: read-loop
 
