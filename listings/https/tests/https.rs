@@ -18,7 +18,7 @@ use rustls::{ServerConfig, ServerConnection};
 use sessions::{
     Certified, Folder, GREETINGS, Host, REQUEST, assert_distrusts, assert_fails,
     assert_success, complaint, connect, error, finish, listen, patient_end, program,
-    read_head, serving, shake_hands, stderr, stdout, wait,
+    read_head, rest, serving, shake_hands, stderr, stdout, top, wait,
 };
 
 /// Every page, and what it brings.
@@ -46,13 +46,13 @@ fn line<'a>(description: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
-fn get_prints_every_page_and_its_head_beside_it() {
+fn get_prints_the_head_of_every_page_and_the_page() {
     let server = Certified::start();
     for (path, status, content) in PAGES {
         let output = server.ask("get", path);
         assert_success(&output);
-        assert_eq!(stdout(&output), content, "{path}");
-        let head = stderr(&output);
+        assert_eq!(rest(&output), content, "{path}");
+        let head = top(&output);
         assert!(
             head.starts_with(&format!("HTTP/1.1 {status}\nDate: ")),
             "{head}"
@@ -64,18 +64,18 @@ fn get_prints_every_page_and_its_head_beside_it() {
 }
 
 #[test]
-fn head_prints_the_head_of_every_page_and_what_was_agreed_on_beside_it() {
+fn head_prints_what_was_agreed_on_and_the_head_of_every_page() {
     let server = Certified::start();
     for (path, status, _) in PAGES {
         let output = server.ask("head", path);
         assert_success(&output);
-        let head = stdout(&output);
+        let head = rest(&output);
         assert!(
             head.starts_with(&format!("HTTP/1.1 {status}\nDate: ")),
             "{head}"
         );
         assert!(head.ends_with("Connection: close\n"), "{head:?}");
-        let of_get = stderr(&server.ask("get", path));
+        let of_get = top(&server.ask("get", path));
         let but_date = |head: &str| -> Vec<String> {
             let lines = head.trim().lines().map(String::from);
             lines.filter(|line| !line.starts_with("Date: ")).collect()
@@ -89,7 +89,7 @@ fn head_prints_the_head_of_every_page_and_what_was_agreed_on_beside_it() {
         );
         assert!(second.contains(&format!(": GET {path}: ")), "{second}");
 
-        let description = stderr(&output);
+        let description = top(&output);
         let names: Vec<&str> = description
             .lines()
             .map(|line| line.get(..14).unwrap_or(line).trim_end())
@@ -160,7 +160,7 @@ fn head_says_what_the_two_sides_have_agreed_on_whatever_it_is() {
         });
         let output = host.ask("head", &address);
         assert_success(&output);
-        let said = stderr(&output);
+        let said = top(&output);
         let said = ["version", "cipher suite", "key exchange", "ALPN"]
             .map(|name| line(&said, name).to_string());
         let known = served.join().unwrap();
@@ -220,7 +220,7 @@ fn head_prints_the_dates_and_the_names_of_every_certificate_in_the_chain() {
     });
     let output = host.ask("head", &address);
     assert_success(&output);
-    let description = stderr(&output);
+    let description = top(&output);
     let expected = format!(
         "certificate   CN=example.org\n\
         \x20 names       example.org, *.example.org, 192.0.2.1, 127.0.0.1\n\
@@ -238,7 +238,7 @@ fn head_prints_the_dates_and_the_names_of_every_certificate_in_the_chain() {
 #[test]
 fn a_certificate_of_the_server_lasts_a_month_and_has_begun_an_hour_ago() {
     let server = Certified::start();
-    let description = stderr(&server.ask("head", ""));
+    let description = top(&server.ask("head", ""));
     let [from, until] = ["  valid from", "  valid until"].map(|name| {
         let words = line(&description, name).replace(['T', 'Z'], " ");
         let (day, time) = words.trim().split_once(' ').unwrap();
@@ -287,7 +287,7 @@ fn what_stands_in_a_certificate_can_do_nothing_to_the_terminal() {
             }
         });
         let output = host.ask("head", &address);
-        let said = stderr(&output);
+        let said = stdout(&output) + &stderr(&output);
         assert_eq!(output.status.success(), is_trusted, "{said}");
         assert!(said.contains("[31m"), "{said:?}");
         assert!(
@@ -311,15 +311,22 @@ struct Fault {
 #[derive(PartialEq)]
 enum What {
     Connection,
+    Framing,
     Body,
 }
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 14] = [
     Fault {
         name: "unknown-issuer",
         what: What::Connection,
         cause: "invalid peer certificate: UnknownIssuer",
         log: "received fatal alert: UnknownCA",
+    },
+    Fault {
+        name: "other-key",
+        what: What::Connection,
+        cause: "invalid peer certificate: BadSignature",
+        log: "received fatal alert: DecryptError",
     },
     Fault {
         name: "expired",
@@ -386,6 +393,12 @@ const FAULTS: [Fault; 12] = [
         log: "sends a part of the answer",
     },
     Fault {
+        name: "huge",
+        what: What::Framing,
+        cause: "the body has more than 10485760 bytes",
+        log: "sends a part of the answer",
+    },
+    Fault {
         name: "hang",
         what: What::Connection,
         cause: "nothing came for 2s",
@@ -438,13 +451,17 @@ fn meets(client: &str, fault: &Fault) {
             assert!(stderr(&output).starts_with("Error: "), "{client}, {name}");
             assert_eq!(stdout(&output), "", "{client}, {name}");
         }
-        What::Body if client == "head" => {
+        What::Framing | What::Body if client == "head" => {
             assert_success(&output);
-            assert!(stdout(&output).starts_with("HTTP/1.1 200 OK\n"), "{name}");
+            assert!(rest(&output).starts_with("HTTP/1.1 200 OK\n"), "{name}");
+        }
+        What::Framing => {
+            assert_fails(&output, "the body cannot be read", cause);
+            assert_eq!(rest(&output), "", "{client}, {name}");
         }
         What::Body => {
             assert_fails(&output, "the body did not arrive whole", cause);
-            assert_eq!(stdout(&output), "Pay 100 to Alice.\n", "{client}, {name}");
+            assert_eq!(rest(&output), "Pay 100 to Alice.\n", "{client}, {name}");
         }
     }
     let said = server.next_log_line();
@@ -504,7 +521,7 @@ fn a_body_that_knows_its_end_needs_no_close_notify_and_any_other_does() {
                 );
             }
             let printed = if body.is_empty() { "" } else { "body" };
-            assert_eq!(stdout(&output), printed, "{context}");
+            assert_eq!(rest(&output), printed, "{context}");
         }
     }
 }
@@ -565,14 +582,14 @@ fn an_address_is_not_sent_as_a_name() {
 #[test]
 fn piecewise_breaks_the_characters_that_get_puts_together() {
     let server = Certified::start();
-    let pieces = stdout(&server.ask("piecewise", "/slow"));
+    let pieces = rest(&server.ask("piecewise", "/slow"));
     assert_ne!(pieces, GREETINGS);
     assert!(pieces.contains('\u{fffd}'), "{pieces}");
     // What is one byte long cannot be broken.
     let ascii = |text: &str| text.replace(|c: char| !c.is_ascii(), "");
     assert_eq!(ascii(&pieces), ascii(GREETINGS));
-    assert_eq!(stdout(&server.ask("get", "/slow")), GREETINGS);
-    assert_eq!(stdout(&server.ask("piecewise", "/greetings")), GREETINGS);
+    assert_eq!(rest(&server.ask("get", "/slow")), GREETINGS);
+    assert_eq!(rest(&server.ask("piecewise", "/greetings")), GREETINGS);
 }
 
 #[test]
@@ -591,9 +608,9 @@ fn get_prints_what_comes_as_it_comes() {
         .unwrap();
     let mut stdout = client.stdout.take().unwrap();
     // Before the end of a line, even.
-    let mut first = [0; 5];
+    let mut first = [0; b"HTTP/1.1 200 OK\n\nfirst".len()];
     stdout.read_exact(&mut first).unwrap();
-    assert_eq!(&first, b"first");
+    assert_eq!(&first, b"HTTP/1.1 200 OK\n\nfirst");
     session.write_all(b"\xa6\x80\n\xf0\x9f").unwrap();
     finish(session);
     let mut rest = String::new();
@@ -610,8 +627,8 @@ fn what_a_server_sends_can_do_nothing_to_the_terminal() {
                       \x1b[2J\u{9b}\x07 red";
         let output = host.ask(client, &host.answering(answer));
         assert_success(&output);
-        assert_eq!(stdout(&output), "\u{fffd}[2J\u{fffd}\u{fffd} red");
-        assert!(stderr(&output).contains("X: \u{fffd}31m\n"));
+        assert_eq!(rest(&output), "\u{fffd}[2J\u{fffd}\u{fffd} red");
+        assert!(top(&output).contains("X: \u{fffd}31m\n"));
     }
 }
 
@@ -625,7 +642,7 @@ fn an_answer_without_content_has_no_body_to_wait_for() {
     });
     let output = host.ask("get", &address);
     assert_success(&output);
-    assert_eq!(stdout(&output), "");
+    assert_eq!(rest(&output), "");
 }
 
 #[test]
@@ -876,7 +893,7 @@ fn several_certificates_in_one_file_are_all_trusted_and_so_are_those_among_other
     for server in [&one, &two] {
         let output = run("get", &[&server.address.to_string(), "--ca", &both]);
         assert_success(&output);
-        assert_eq!(stdout(&output), HOME);
+        assert_eq!(rest(&output), HOME);
     }
     let output = run("get", &[&one.address.to_string(), &format!("--ca={both}")]);
     assert_success(&output);
@@ -1075,7 +1092,7 @@ fn a_host_may_be_a_name_or_an_address() {
         let target = format!("{host}:{port}/greetings");
         let output = run("get", &[&target, "--ca", &server.ca]);
         assert_success(&output);
-        assert_eq!(stdout(&output), GREETINGS);
+        assert_eq!(rest(&output), GREETINGS);
     }
     if TcpListener::bind("[::1]:0").is_err() {
         return;
@@ -1096,7 +1113,7 @@ fn a_host_may_be_a_name_or_an_address() {
     server.kill().unwrap();
     server.wait().unwrap();
     assert_success(&output);
-    assert_eq!(stdout(&output), GREETINGS);
+    assert_eq!(rest(&output), GREETINGS);
 }
 
 /// Both lead to the same server, and its certificate is proper. But it is for one of them.

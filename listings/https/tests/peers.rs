@@ -16,7 +16,7 @@ use std::thread;
 use programs::{DEADLINE, run};
 use sessions::{
     Certified, Folder, GREETINGS, assert_distrusts, assert_fails, assert_success,
-    complaint, program, stderr, stdout,
+    complaint, program, rest, stderr, stdout, top,
 };
 
 const PAGE: &str = "Grüße aus dem Netz\n";
@@ -276,14 +276,14 @@ fn our_clients_and_nginx_understand_each_other_in_every_version() {
             let target = format!("{}{path}", nginx.address);
             let get = authority.ask("get", &target);
             assert_success(&get);
-            assert_eq!(stdout(&get), PAGE, "{version}, {path}");
+            assert_eq!(rest(&get), PAGE, "{version}, {path}");
             let head = authority.ask("head", &target);
             assert_success(&head);
-            for said in [stderr(&get), stdout(&head)] {
+            for said in [top(&get), rest(&head)] {
                 assert!(said.starts_with("HTTP/1.1 200 OK\n"), "{said}");
                 assert!(said.contains("Server: nginx"), "{said}");
             }
-            let said = stderr(&get);
+            let said = top(&get);
             match header {
                 Some(header) => assert!(said.contains(header), "{said}"),
                 None => {
@@ -291,7 +291,7 @@ fn our_clients_and_nginx_understand_each_other_in_every_version() {
                     assert!(!said.contains("Transfer-Encoding"), "{said}");
                 }
             }
-            let said = stderr(&head);
+            let said = top(&head);
             assert_eq!(line(&said, "version"), expected);
             assert!(line(&said, "cipher suite").starts_with(suite), "{said}");
             assert_eq!(line(&said, "ALPN"), "http/1.1");
@@ -369,14 +369,14 @@ fn our_clients_and_openssl_understand_each_other() {
             Service::openssl(&authority, "localhost", &format!("-WWW {arguments}"));
         let output = authority.ask("get", &format!("{}/page", server.address));
         assert_success(&output);
-        assert_eq!(stdout(&output), PAGE, "{arguments}");
-        assert!(stderr(&output).starts_with("HTTP/1.0 200 ok\n"));
+        assert_eq!(rest(&output), PAGE, "{arguments}");
+        assert!(top(&output).starts_with("HTTP/1.0 200 ok\n"));
         drop(server);
 
         let server =
             Service::openssl(&authority, "localhost", &format!("-rev {arguments}"));
         let output = authority.ask("head", &server.address);
-        let said = stderr(&output);
+        let said = top(&output);
         for (name, expected) in [
             ("version", version),
             ("cipher suite", suite),
@@ -437,7 +437,7 @@ fn what_openssl_sends_from_a_file_is_read_to_its_end_and_no_further() {
         match expected {
             Ok(expected) => {
                 assert_success(&output);
-                assert_eq!(stdout(&output), expected, "{name}");
+                assert_eq!(rest(&output), expected, "{name}");
             }
             Err(cause) => {
                 assert_fails(&output, "the body did not arrive whole", cause);
@@ -546,7 +546,7 @@ fn every_kind_of_bad_certificate_that_openssl_makes_is_an_error() {
         let output = run("get", &[&target, "--ca", ca]);
         let Err(cause) = cause else {
             assert_success(&output);
-            assert_eq!(stdout(&output), PAGE);
+            assert_eq!(rest(&output), PAGE);
             continue;
         };
         for output in [output, run("head", &[&target, "--ca", ca])] {
@@ -759,7 +759,7 @@ fn openssl_and_head_say_the_same_of_our_server() {
     assert_success(&output);
     let said = stdout(&output);
     assert!(said.contains("Verification: OK"), "{said}");
-    let head = stderr(&server.ask("head", ""));
+    let head = top(&server.ask("head", ""));
     let suite = line(&head, "cipher suite");
     assert_eq!(line(&head, "version"), "TLS 1.3");
     let expected = format!("New, TLSv1.3, Cipher is {suite}");
@@ -879,17 +879,17 @@ fn get_and_head_reach_a_host_by_its_name_alone() {
 
     let output = run_at_home(&authority, "get", &["webcode.me", "--ca", ca]);
     assert_success(&output);
-    assert_eq!(stdout(&output), PAGE);
-    assert!(stderr(&output).starts_with("HTTP/1.1 200 OK\nServer: nginx"));
+    assert_eq!(rest(&output), PAGE);
+    assert!(top(&output).starts_with("HTTP/1.1 200 OK\nServer: nginx"));
 
     let output = run_at_home(&authority, "get", &["webcode.me/chunked", "--ca", ca]);
     assert_success(&output);
-    assert_eq!(stdout(&output), PAGE);
+    assert_eq!(rest(&output), PAGE);
 
     let output = run_at_home(&authority, "head", &["webcode.me", "--ca", ca]);
     assert_success(&output);
-    assert!(stdout(&output).starts_with("HTTP/1.1 200 OK\nServer: nginx"));
-    let said = stderr(&output);
+    assert!(rest(&output).starts_with("HTTP/1.1 200 OK\nServer: nginx"));
+    let said = top(&output);
     assert_eq!(line(&said, "version"), "TLS 1.3");
     assert_eq!(line(&said, "certificate"), "CN=webcode.me");
     assert_eq!(line(&said, "  names"), "webcode.me, *.webcode.me");

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use https::certificates::{self, AUTHORITY, Authority, HEAD_START, Identity, NAMES};
 use https::connection::{Connection, SERVER};
 use https::request::Request;
+use https::response::BODY_LIMIT;
 use https::{site, tls};
 use rustls::{ServerConfig, Stream};
 
@@ -40,8 +41,9 @@ type Show = fn(&Authority) -> Result<Identity>;
 type Serve = fn(&mut Connection, SocketAddr, &Arc<ServerConfig>) -> io::Result<()>;
 
 // ANCHOR: faults
-const FAULTS: [(&str, Show, Serve); 12] = [
+const FAULTS: [(&str, Show, Serve); 14] = [
     ("unknown-issuer", unknown_issuer, pages),
+    ("other-key", other_key, pages),
     ("expired", expired, pages),
     ("not-yet-valid", not_yet_valid, pages),
     ("wrong-host", wrong_host, pages),
@@ -52,6 +54,7 @@ const FAULTS: [(&str, Show, Serve); 12] = [
     ("cut", no_fault, cut),
     ("short", no_fault, short),
     ("stall", no_fault, stall),
+    ("huge", no_fault, huge),
     ("hang", no_fault, hang),
 ];
 // ANCHOR_END: faults
@@ -102,6 +105,11 @@ fn no_fault(authority: &Authority) -> Result<Identity> {
 
 fn unknown_issuer(_: &Authority) -> Result<Identity> {
     no_fault(&certificates::authority("An authority nobody knows")?)
+}
+
+/// An authority of the same name, with a key of its own.
+fn other_key(_: &Authority) -> Result<Identity> {
+    no_fault(&certificates::authority(AUTHORITY)?)
 }
 
 fn expired(authority: &Authority) -> Result<Identity> {
@@ -210,6 +218,19 @@ fn stall(
     config: &Arc<ServerConfig>,
 ) -> io::Result<()> {
     let length = CONTENT.len() + MISSING.len();
+    let answer = format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}");
+    send(connection, peer, config, &answer)?;
+    wait(connection);
+    Ok(())
+}
+
+/// Announces more than anybody wants.
+fn huge(
+    connection: &mut Connection,
+    peer: SocketAddr,
+    config: &Arc<ServerConfig>,
+) -> io::Result<()> {
+    let length = 2 * BODY_LIMIT;
     let answer = format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}");
     send(connection, peer, config, &answer)?;
     wait(connection);

@@ -39,16 +39,16 @@ fn main() -> Result<()> {
     // ANCHOR: response
     let mut reader = BufReader::new(stream);
     let response = Response::read(&mut reader).context("no proper answer came")?;
-    writeln!(io::stderr(), "{}\n", response.text)?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{}\n", response.text).context("the answer could not be printed")?;
     // ANCHOR_END: response
 
     // ANCHOR: read-loop
     let mut body = response
         .body(&mut reader)
-        .context("no proper answer came")?;
+        .context("the body cannot be read")?;
     let mut text = Text::default();
     let mut buffer = [0; BUFFER_SIZE];
-    let mut stdout = io::stdout();
     loop {
         let length = body
             .read(&mut buffer)

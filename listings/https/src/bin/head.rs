@@ -18,7 +18,8 @@ fn main() -> Result<()> {
         .with_context(|| format!("cannot connect to {address}"))?;
     let mut stream = tls::connect(connection, &target.host, roots)
         .with_context(|| format!("no secure connection to {address}"))?;
-    writeln!(io::stderr(), "{}", session::describe(&stream.conn))?;
+    writeln!(io::stdout(), "{}", session::describe(&stream.conn))
+        .context("the session could not be printed")?;
     // ANCHOR_END: connect
 
     // ANCHOR: request

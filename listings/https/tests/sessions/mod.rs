@@ -35,6 +35,21 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What a client prints above the first empty line, and that: `get` the head of the answer,
+/// `head` what was agreed on.
+pub fn top(output: &Output) -> String {
+    let mut printed = stdout(output);
+    if let Some(end) = printed.find("\n\n") {
+        printed.truncate(end + 2);
+    }
+    printed
+}
+
+/// What a client prints beneath it: `get` the body, `head` the head of the answer.
+pub fn rest(output: &Output) -> String {
+    stdout(output)[top(output).len()..].into()
+}
+
 /// What a program says that fails at run time, behind whatever it said before.
 #[track_caller]
 pub fn complaint(output: &Output) -> String {
