@@ -1,7 +1,7 @@
 //! What requests and responses have in common: a head of lines, ended by an empty one
 //! (RFC 9112, section 2.1).
 
-use std::io::ErrorKind::{FileTooLarge, InvalidData, UnexpectedEof};
+use std::io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, UnexpectedEof};
 use std::io::{self, BufRead, Read};
 
 use httparse::Header;
@@ -27,6 +27,10 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
             b"\r\n" | b"\n" if start == 0 => head.clear(),
             b"\r\n" | b"\n" => return Ok(head),
             [.., b'\n'] => {}
+            _ if lines.limit() == 0 && start == 0 => {
+                let what = format!("the first line has no end within {HEAD_LIMIT} bytes");
+                return Err(io::Error::new(InvalidInput, what));
+            }
             _ if lines.limit() == 0 => {
                 let what = format!("the head has no end within {HEAD_LIMIT} bytes");
                 return Err(io::Error::new(FileTooLarge, what));
@@ -48,9 +52,10 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// Keeps what httparse has found. What is not UTF-8 in a value becomes U+FFFD.
+    /// Keeps what httparse has found. What is not UTF-8 in a value becomes U+FFFD, and the
+    /// end of a line that goes on in the next one a space (RFC 9112, section 5.2).
     pub fn new(headers: &[Header]) -> Headers {
-        let text = |value| String::from_utf8_lossy(value).into_owned();
+        let text = |value| String::from_utf8_lossy(value).replace(['\r', '\n'], " ");
         Headers(
             headers
                 .iter()
@@ -66,7 +71,7 @@ impl Headers {
             .iter()
             .filter(move |(known, _)| known == name)
             .flat_map(|(_, value)| value.split(','))
-            .map(str::trim)
+            .map(|element| element.trim_matches([' ', '\t']))
             .filter(|element| !element.is_empty())
     }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind::{InvalidData, UnexpectedEof, Unsupported};
 use std::io::{self, BufRead, Read};
 use std::mem;
 
-use httparse::{EMPTY_HEADER, Status};
+use httparse::{EMPTY_HEADER, ParserConfig, Status};
 
 use crate::message::{HEAD_LIMIT, HEADER_LIMIT, Headers, read_head};
 
@@ -38,7 +38,8 @@ impl Response {
                 return Err(io::Error::new(UnexpectedEof, what));
             }
             let response = Response::parse(&head)?;
-            if !(100..200).contains(&response.status) {
+            // 101 is no promise of more: what follows it is another protocol.
+            if !matches!(response.status, 100 | 102..=199) {
                 return Ok(response);
             }
         }
@@ -49,7 +50,9 @@ impl Response {
     fn parse(head: &[u8]) -> io::Result<Response> {
         let mut headers = [EMPTY_HEADER; HEADER_LIMIT];
         let mut parsed = httparse::Response::new(&mut headers);
-        match parsed.parse(head) {
+        let mut parser = ParserConfig::default();
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        match parser.parse_response(&mut parsed, head) {
             Ok(Status::Complete(_)) => {}
             Ok(Status::Partial) => return Err(malformed("it is incomplete")),
             Err(httparse::Error::TooManyHeaders) => {
@@ -73,7 +76,7 @@ impl Response {
         let length = self.headers.content_length()?;
         let encodings: Vec<&str> = self.headers.list("transfer-encoding").collect();
         let end = match (encodings.as_slice(), length) {
-            _ if matches!(self.status, 204 | 304) => End::After(0),
+            _ if matches!(self.status, 101 | 204 | 304) => End::After(0),
             ([], _) if self.headers.count("transfer-encoding") > 0 => {
                 let what = "Transfer-Encoding is empty";
                 return Err(io::Error::new(InvalidData, what));
@@ -181,7 +184,11 @@ impl<R: BufRead> Body<R> {
         }
         let line = self.read_line(CHUNK_LINE_LIMIT)?;
         let line = String::from_utf8_lossy(&line);
-        let size = line.split(';').next().unwrap_or_default().trim_end();
+        let size = line
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches([' ', '\t']);
         let is_hex = size.bytes().all(|byte| byte.is_ascii_hexdigit());
         let Some(size) = u64::from_str_radix(size, 16).ok().filter(|_| is_hex) else {
             return Err(malformed_chunk(&format!("its size is {line:?}")));

@@ -69,17 +69,22 @@ impl Target {
         })
     }
 
-    /// The value of the `Host` header: the port only if it is not the usual one, an IPv6
-    /// address in brackets (RFC 9110, section 7.2).
-    pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
+    /// The host and the port, with an IPv6 address in brackets.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
         } else {
-            self.host.clone()
-        };
-        match self.port {
-            PORT => host,
-            port => format!("{host}:{port}"),
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The value of the `Host` header: the port only if it is not the usual one (RFC 9110,
+    /// section 7.2).
+    pub fn authority(&self) -> String {
+        let address = self.address();
+        match address.strip_suffix(&format!(":{PORT}")) {
+            Some(host) => host.into(),
+            None => address,
         }
     }
 }

@@ -35,13 +35,14 @@ fn head_of_endless(bytes: &'static [u8]) -> std::process::Output {
 #[test]
 fn whatever_has_no_end_costs_a_client_an_error() {
     let no_end = "the head has no end within 16384 bytes";
+    let no_line = "the first line has no end within 16384 bytes";
     for (endless, error) in [
-        (&b"x"[..], no_end),
-        (b"\0", no_end),
-        (b"\xff", no_end),
-        (b"\r", no_end),
-        (b"\r\n", no_end),
-        (b"\n", no_end),
+        (&b"x"[..], no_line),
+        (b"\0", no_line),
+        (b"\xff", no_line),
+        (b"\r", no_line),
+        (b"\r\n", no_line),
+        (b"\n", no_line),
         (b"HTTP/1.1 200 OK\r\n", no_end),
         (b"X: y\r\n", no_end),
         (

@@ -294,6 +294,10 @@ fn http_1_0_keeps_a_connection_if_it_asks_for_that() {
         let reply = Reply::next(&mut stream);
         assert_eq!(reply.header("Connection"), Some("keep-alive"));
     }
+    // Who says both will not come back.
+    let request = "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n";
+    let reply = Reply::to(&server, request);
+    assert_eq!(reply.header("Connection"), Some("close"));
     // Where only the end of the connection can end a body, it does not help to ask.
     let request = "GET /chunked HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
@@ -368,7 +372,13 @@ fn a_whole_uri_and_a_query_ask_for_the_same_page() {
         ("/greetings/", "404 Not Found"),
         ("//", "404 Not Found"),
         ("/../etc/passwd", "404 Not Found"),
-        ("*", "404 Not Found"),
+        ("HTTPS://localhost/greetings", "200 OK"),
+        ("http://localhost?to=/nowhere", "200 OK"),
+        ("*", "400 Bad Request"),
+        ("greetings", "400 Bad Request"),
+        ("?a=http://localhost/greetings", "400 Bad Request"),
+        ("http:///greetings", "400 Bad Request"),
+        ("ftp://localhost/greetings", "400 Bad Request"),
     ] {
         let reply = Reply::to(&server, request("GET", target));
         assert_eq!(reply.status(), status, "{target}");
@@ -511,6 +521,21 @@ fn a_request_that_is_not_understood_is_refused_with_its_reason_in_the_log() {
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "400 Bad Request",
             "unclear where the request ends",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+            "400 Bad Request",
+            "unclear where the request ends",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n",
+            "400 Bad Request",
+            "unclear where the request ends",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: \u{a0}0\r\n\r\n",
+            "400 Bad Request",
+            "Content-Length is \"",
         ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nhello",

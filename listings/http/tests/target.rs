@@ -154,3 +154,15 @@ fn a_target_never_has_a_character_that_could_change_the_request() {
         }
     }
 }
+
+#[test]
+fn an_ipv6_address_is_in_brackets_wherever_a_port_follows() {
+    for (text, address) in [
+        ("[::1]", "[::1]:80"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("localhost", "localhost:80"),
+        ("127.0.0.1:8080/path", "127.0.0.1:8080"),
+    ] {
+        assert_eq!(Target::parse(text).expect(text).address(), address);
+    }
+}

@@ -95,7 +95,8 @@ pub fn publish(authority: &Authority, file: &Path) -> Result<()> {
     let name = file.display();
     let is_free = match fs::symlink_metadata(file) {
         Ok(metadata) => metadata.is_file() && is_ours(&read(file)?),
-        Err(error) => error.kind() == ErrorKind::NotFound,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(error).with_context(|| format!("cannot write {name}")),
     };
     ensure!(is_free, "{name} is something else, and stays as it is");
 

@@ -23,7 +23,7 @@ pub const SERVER: Limits = Limits {
 // ANCHOR_END: limits
 
 /// How much of what nobody will read, and for how long, is taken in before a close.
-pub const LINGER_LIMIT: u64 = 64 * 1024;
+pub const LINGER_LIMIT: u64 = 1024 * 1024;
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the other side may keep us waiting.
@@ -55,7 +55,7 @@ impl Connection {
         for address in (host, port).to_socket_addrs()? {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                return Err(overdue(limits));
             }
             match TcpStream::connect_timeout(&address, left.min(CONNECT_TIMEOUT)) {
                 Ok(stream) => return Connection::new(stream, limits, deadline),
@@ -100,11 +100,7 @@ impl Connection {
     fn patience(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let total = self.limits.total;
-            return Err(io::Error::new(
-                TimedOut,
-                format!("not done after {total:?}"),
-            ));
+            return Err(overdue(self.limits));
         }
         Ok(left.min(self.limits.pause))
     }
@@ -123,6 +119,11 @@ impl Connection {
         }
     }
     // ANCHOR_END: patience
+}
+
+fn overdue(limits: Limits) -> io::Error {
+    let total = limits.total;
+    io::Error::new(TimedOut, format!("not done after {total:?}"))
 }
 
 // ANCHOR: read

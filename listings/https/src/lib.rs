@@ -73,7 +73,9 @@ fn arguments(expected: &str) -> (Vec<String>, Option<PathBuf>) {
         let text = argument.to_string_lossy().into_owned();
         let file = match text.strip_prefix("--ca") {
             Some("") => arguments.next().unwrap_or_default(),
-            Some(rest) if rest.starts_with('=') => rest[1..].into(),
+            Some(rest) if rest.starts_with('=') && argument.to_str().is_some() => {
+                rest[1..].into()
+            }
             _ if text.starts_with('-') => refuse(expected),
             _ => {
                 words.push(text);

@@ -41,6 +41,7 @@ impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
         let status = match error.kind() {
             io::ErrorKind::TimedOut => Some("408 Request Timeout"),
+            io::ErrorKind::InvalidInput => Some("414 URI Too Long"),
             io::ErrorKind::FileTooLarge => Some("431 Request Header Fields Too Large"),
             _ => None,
         };
@@ -101,18 +102,24 @@ impl Request {
             .content_length()
             .map_err(|error| bad(&error.to_string()))?;
         let is_encoded = headers.count("transfer-encoding") > 0;
-        if is_encoded && (length.is_some() || minor_version == 0) {
+        let is_chunked = headers
+            .list("transfer-encoding")
+            .last()
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        if is_encoded && (!is_chunked || length.is_some() || minor_version == 0) {
             return Err(bad("it is unclear where the request ends"));
         }
         // Nothing is done with content, so it is not read. What follows it cannot be, then.
         let has_content = is_encoded || length.is_some_and(|length| length > 0);
-        let keep_alive = match minor_version {
-            0 => headers.has("connection", "keep-alive"),
-            _ => !headers.has("connection", "close"),
+        let keep_alive = !headers.has("connection", "close")
+            && (minor_version > 0 || headers.has("connection", "keep-alive"));
+        let target = parsed.path.unwrap_or_default();
+        let Some(path) = path(method, target) else {
+            return Err(bad("the target is neither a path nor a URI"));
         };
         Ok(Request {
             method: method.into(),
-            path: path(parsed.path.unwrap_or_default()).into(),
+            path: path.into(),
             minor_version,
             keep_alive: keep_alive && !has_content,
         })
@@ -143,14 +150,17 @@ fn bad(cause: &str) -> Refusal {
     }
 }
 
-/// The path in a request's target, which may also be a whole URI (RFC 9112, section 3.2.2).
-fn path(target: &str) -> &str {
-    let path = match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => match rest.find('/') {
-            Some(slash) => &rest[slash..],
-            None => "/",
-        },
-        _ => target,
-    };
-    path.split('?').next().unwrap_or_default()
+/// The path in a request's target, which may also be a whole URI (RFC 9112, section 3.2).
+fn path<'a>(method: &str, target: &'a str) -> Option<&'a str> {
+    let target = target.split('?').next().unwrap_or_default();
+    if target.starts_with('/') || matches!(method, "CONNECT" | "OPTIONS") {
+        return Some(target);
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    let path = if path.is_empty() { "/" } else { path };
+    (is_web && !host.is_empty()).then_some(path)
 }

@@ -110,12 +110,12 @@ pub fn serve(stream: impl Read + Write, peer: SocketAddr) {
             Ok(Some(request)) => request,
             Ok(None) => return eprintln!("{peer}: left without a request"),
             Err(refusal) => {
-                eprintln!("{peer}: {refusal}");
-                if let Some(status) = refusal.status {
-                    // If that cannot be sent, either, there is nobody left to tell.
-                    let _ = empty(status).send(reader.get_mut(), false, false);
-                }
-                return;
+                let tell = |status| empty(status).send(reader.get_mut(), false, false);
+                return match refusal.status.map(tell) {
+                    Some(Ok(())) => eprintln!("{peer}: {refusal}"),
+                    // There is nobody left to tell, or no time.
+                    Some(Err(_)) | None => eprintln!("{peer}: {}", refusal.cause),
+                };
             }
         };
         let method = &request.method;

@@ -8,7 +8,7 @@ use http::response::Response;
 
 fn main() -> Result<()> {
     let target = http::target();
-    let address = format!("{}:{}", target.host, target.port);
+    let address = target.address();
 
     // ANCHOR: connect
     let mut connection = Connection::open(&target.host, target.port, CLIENT)

@@ -11,7 +11,7 @@ const BUFFER_SIZE: usize = 1024;
 
 fn main() -> Result<()> {
     let (target, request) = http::address_and_request();
-    let address = format!("{}:{}", target.host, target.port);
+    let address = target.address();
 
     let mut connection = Connection::open(&target.host, target.port, CLIENT)
         .with_context(|| format!("cannot connect to {address}"))?;

@@ -1,5 +1,5 @@
 //! A web server that shows what it was sent, one line of a request at a time, as Rust
-//! would write it in quotes. It has no pages.
+//! would write it in quotes. It has no pages, and serves one client after the other.
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -12,7 +12,7 @@ const BUFFER_SIZE: usize = 1024;
 
 fn main() -> Result<()> {
     let (target, ca) = https::target_and_ca();
-    let address = format!("{}:{}", target.host, target.port);
+    let address = target.address();
     let roots = tls::roots(ca.as_deref())?;
 
     let connection = Connection::open(&target.host, target.port, CLIENT)
@@ -33,6 +33,7 @@ fn main() -> Result<()> {
     );
     stream
         .write_all(request.as_bytes())
+        .and_then(|()| stream.flush())
         .context("the request could not be sent")?;
     // ANCHOR_END: request
 

@@ -10,7 +10,7 @@ use https::{session, tls};
 
 fn main() -> Result<()> {
     let (target, ca) = https::target_and_ca();
-    let address = format!("{}:{}", target.host, target.port);
+    let address = target.address();
     let roots = tls::roots(ca.as_deref())?;
 
     // ANCHOR: connect
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
     );
     stream
         .write_all(request.as_bytes())
+        .and_then(|()| stream.flush())
         .context("the request could not be sent")?;
     // ANCHOR_END: request
 
