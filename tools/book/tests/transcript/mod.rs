@@ -26,7 +26,7 @@ static REDACTIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         ),
         // Certificates: in the form of RFC 3339, and in seconds since 1970, compared with now.
         (
-            r"(?<rest>^!   valid (?:from |until) )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
+            r"(?<rest>^    valid (?:from |until) )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",
             "[TIME]",
         ),
         (r"(?<rest>: verification time )\d{10}\b", "[TIME]"),
