@@ -108,6 +108,7 @@ impl Response {
     // ANCHOR_END: framing
 }
 
+// ANCHOR: end
 /// Where a body ends.
 #[derive(Debug)]
 enum End {
@@ -122,6 +123,7 @@ enum End {
     /// At the end of the stream, which must come within `limit` more bytes.
     OfStream { limit: u64 },
 }
+// ANCHOR_END: end
 
 /// A body, to be read like a file: 0 bytes mean that it has been read to its end.
 ///

@@ -9,7 +9,7 @@ pub fn scene(terminals: &[Terminal]) -> String {
     let mut page = String::from("<div class=\"scene\">\n");
     for terminal in terminals {
         page.push_str("<div class=\"terminal\">\n\n");
-        page.push_str(&format!("```text\n{}\n```\n\n", terminal.command));
+        page.push_str(&command(&terminal.command));
         page.push_str(&output(terminal));
         if let Some(code) = terminal
             .process
@@ -23,6 +23,16 @@ pub fn scene(terminals: &[Terminal]) -> String {
     }
     page.push_str("</div>\n\n");
     page
+}
+
+/// A command. On a narrow screen it is broken between words only: a lone `-` at the end of a line would look like an argument.
+fn command(command: &str) -> String {
+    let words = command.split(' ').map(|word| match text::html(word) {
+        word if word.contains('-') => format!("<span class=\"word\">{word}</span>"),
+        word => word,
+    });
+    let words = words.collect::<Vec<_>>().join(" ");
+    format!("<pre><code class=\"language-text\">{words}\n</code></pre>\n\n")
 }
 
 /// What a program printed, with the lines of stderr marked. The element is `samp`, since mdBook puts a copy button on every `code`.
