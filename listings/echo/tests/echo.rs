@@ -202,7 +202,7 @@ fn the_client_puts_an_echo_together_that_comes_in_pieces() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
         let mut byte = [0];
-        while stream.read(&mut byte).unwrap() == 1 {
+        while stream.read_exact(&mut byte).is_ok() {
             stream.write_all(&byte).unwrap();
         }
     });

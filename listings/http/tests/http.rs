@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use conversation::{
-    Reply, answering, assert_fails, but_date, connect, listen, read_head, serving, stderr,
-    stdout,
+    Reply, answering, assert_fails, but_date, connect, listen, read_head, read_once,
+    serving, stderr, stdout,
 };
 use programs::{Server, closed_port, run};
 
@@ -227,7 +227,7 @@ fn a_client_that_leaves_between_two_requests_is_not_worth_a_line() {
         .unwrap();
     Reply::next(&mut stream);
     stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    assert_eq!(read_once(&mut stream, &mut [0]).unwrap(), 0);
     assert!(server.next_log_line().contains(": GET /: "));
 
     Reply::to(&server, request("GET", "/next"));
@@ -347,7 +347,7 @@ fn the_slow_page_comes_byte_by_byte_with_a_pause_after_each() {
         let mut pieces = vec![];
         let mut buffer = [0; 1000];
         loop {
-            match stream.read(&mut buffer).unwrap() {
+            match read_once(&mut stream, &mut buffer).unwrap() {
                 0 => break,
                 length => pieces.push(buffer[..length].to_vec()),
             }

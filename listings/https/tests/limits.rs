@@ -16,8 +16,8 @@ use https::site::REQUEST_LIMIT;
 use https::tls;
 use sessions::{
     Certified, Host, Session, assert_distrusts, assert_fails, assert_success, client_hello,
-    complaint, connect, finish, flight, listen, patient_end, read_head, rest, serving,
-    stderr, stdout, wait,
+    complaint, connect, finish, flight, listen, patient_end, read_head, read_once, rest,
+    serving, stderr, stdout, wait,
 };
 
 /// As in `src/bin/server.rs`.
@@ -189,7 +189,7 @@ fn connection_limit() {
     let own_address = one_too_many.local_addr().unwrap();
     let log = server.next_log_line();
     assert_eq!(log, format!("{own_address}: too many connections"));
-    assert_eq!(one_too_many.read(&mut [0]).unwrap(), 0);
+    assert_eq!(read_once(&mut one_too_many, &mut [0]).unwrap(), 0);
 
     // There is room when one has left, and has been seen to leave.
     let leaving = kept.pop().unwrap();
@@ -395,7 +395,7 @@ fn pause_of_the_program_server() {
         reply.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
         "{reply}"
     );
-    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    assert_eq!(read_once(&mut silent, &mut [0]).unwrap(), 0);
     let almost = SERVER.pause - Duration::from_secs(1);
     assert!(began.elapsed() >= almost, "{:?}", began.elapsed());
     let mut lines = [server.next_log_line(), server.next_log_line()];

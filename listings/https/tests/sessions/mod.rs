@@ -99,6 +99,17 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// One read. A signal may come first, since a machine that is stopped for a moment sends one to
+/// all who wait; nothing is lost by that.
+pub fn read_once(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// An empty folder, which is gone after the test.
 pub struct Folder(PathBuf);
 
