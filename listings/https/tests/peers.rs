@@ -16,7 +16,7 @@ use std::thread;
 use programs::{DEADLINE, run};
 use sessions::{
     Certified, Folder, GREETINGS, assert_distrusts, assert_fails, assert_success,
-    complaint, program, rest, stderr, stdout, top,
+    complaint, line, program, rest, stderr, stdout, top,
 };
 
 const PAGE: &str = "Grüße aus dem Netz\n";
@@ -238,15 +238,6 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
-}
-
-/// The value in the line of `head` with this name.
-#[track_caller]
-fn line<'a>(description: &'a str, name: &str) -> &'a str {
-    description
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{name:<14}")))
-        .unwrap_or_else(|| panic!("no {name} in {description}"))
 }
 
 // Our clients.

@@ -197,14 +197,18 @@ fn cut(
     Ok(())
 }
 
+/// An answer that is not as long as it says.
+fn announcing(length: u64) -> String {
+    format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}")
+}
+
 /// Announces more than it sends, and ends as one should.
 fn short(
     connection: &mut Connection,
     peer: SocketAddr,
     config: &Arc<ServerConfig>,
 ) -> io::Result<()> {
-    let length = CONTENT.len() + MISSING.len();
-    let answer = format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}");
+    let answer = announcing((CONTENT.len() + MISSING.len()) as u64);
     let mut session = send(connection, peer, config, &answer)?;
     tls::finish(&mut session, connection);
     Ok(())
@@ -217,8 +221,7 @@ fn stall(
     peer: SocketAddr,
     config: &Arc<ServerConfig>,
 ) -> io::Result<()> {
-    let length = CONTENT.len() + MISSING.len();
-    let answer = format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}");
+    let answer = announcing((CONTENT.len() + MISSING.len()) as u64);
     send(connection, peer, config, &answer)?;
     wait(connection);
     Ok(())
@@ -230,9 +233,7 @@ fn huge(
     peer: SocketAddr,
     config: &Arc<ServerConfig>,
 ) -> io::Result<()> {
-    let length = 2 * BODY_LIMIT;
-    let answer = format!("{HEAD}Content-Length: {length}\r\n\r\n{CONTENT}");
-    send(connection, peer, config, &answer)?;
+    send(connection, peer, config, &announcing(2 * BODY_LIMIT))?;
     wait(connection);
     Ok(())
 }

@@ -24,6 +24,20 @@ use crate::programs::{DEADLINE, Server, run};
 
 pub const GREETINGS: &str = "Hello\nGrüß Gott\nΓειά σου\nこんにちは\n🦀\n";
 
+pub const HOME: &str =
+    "<!doctype html>\n<title>It works</title>\n<p>Hello from the other side.\n";
+
+pub const CLIENTS: [&str; 3] = ["head", "get", "piecewise"];
+
+/// What `head` says of a session: the value of the line with this name.
+#[track_caller]
+pub fn line<'a>(description: &'a str, name: &str) -> &'a str {
+    description
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name:<14}")))
+        .unwrap_or_else(|| panic!("no {name} in {description}"))
+}
+
 /// A request that is the last one of its connection.
 pub const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
