@@ -27,7 +27,6 @@ pub struct Response {
 }
 
 impl Response {
-    // ANCHOR: read-response
     /// Reads a head. Interim responses (RFC 9110, section 15.2) that come before it are
     /// skipped: they say that there is more to come.
     pub fn read(reader: &mut impl BufRead) -> io::Result<Response> {
@@ -67,7 +66,6 @@ impl Response {
             headers: Headers::new(parsed.headers),
         })
     }
-    // ANCHOR_END: read-response
 
     // ANCHOR: framing
     /// The body that follows in `reader`, if the request was a GET. Its end is marked in

@@ -41,7 +41,6 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
 }
 
-// ANCHOR: authority
 /// An authority, which vouches for itself.
 pub fn authority(name: &str) -> Result<Authority> {
     let mut params = params(name)?;
@@ -49,9 +48,7 @@ pub fn authority(name: &str) -> Result<Authority> {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?)
 }
-// ANCHOR_END: authority
 
-// ANCHOR: leaf
 /// What the certificate of a server says, before it is signed.
 pub fn leaf(names: &[&str]) -> Result<CertificateParams> {
     let mut params = params(names.first().copied().unwrap_or_default())?;
@@ -72,7 +69,6 @@ pub fn sign(params: &CertificateParams, authority: &Authority) -> Result<Identit
         key: key.into(),
     })
 }
-// ANCHOR_END: leaf
 
 /// What all certificates say: whose they are, and how long.
 fn params(name: &str) -> Result<CertificateParams> {
@@ -85,7 +81,6 @@ fn params(name: &str) -> Result<CertificateParams> {
     Ok(params)
 }
 
-// ANCHOR: publish
 /// Writes the authority's certificate to `file`. It is there at once or not at all: nobody
 /// ever reads half of it.
 ///
@@ -113,7 +108,6 @@ pub fn publish(authority: &Authority, file: &Path) -> Result<()> {
     }
     written.with_context(|| format!("cannot write {name}"))
 }
-// ANCHOR_END: publish
 
 /// Whether `pem` is empty, or the certificate of our authority and nothing else.
 fn is_ours(pem: &[u8]) -> bool {

@@ -126,7 +126,6 @@ fn overdue(limits: Limits) -> io::Error {
     io::Error::new(TimedOut, format!("not done after {total:?}"))
 }
 
-// ANCHOR: read
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -138,7 +137,6 @@ impl Read for Connection {
         }
     }
 }
-// ANCHOR_END: read
 
 impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

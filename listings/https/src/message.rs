@@ -86,7 +86,6 @@ impl Headers {
         self.0.iter().filter(|(known, _)| known == name).count()
     }
 
-    // ANCHOR: length
     /// The number in `Content-Length`. Repeated, it must say the same each time: any doubt
     /// about where a message ends is a way to smuggle in another one (RFC 9112, section
     /// 6.3).
@@ -109,5 +108,4 @@ impl Headers {
         }
         Ok(length)
     }
-    // ANCHOR_END: length
 }

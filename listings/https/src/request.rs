@@ -62,7 +62,6 @@ impl Request {
         }
     }
 
-    // ANCHOR: parse-request
     fn parse(head: &[u8]) -> Result<Request, Refusal> {
         let mut headers = [EMPTY_HEADER; HEADER_LIMIT];
         let mut parsed = httparse::Request::new(&mut headers);
@@ -124,7 +123,6 @@ impl Request {
             keep_alive: keep_alive && !has_content,
         })
     }
-    // ANCHOR_END: parse-request
 }
 
 /// Whether the first line consists of three words, the last of which is about HTTP.

@@ -9,7 +9,6 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-// ANCHOR: describe
 /// What the session is like: a line for each thing.
 pub fn describe(session: &ClientConnection) -> String {
     let mut lines = Lines(String::new());
@@ -38,7 +37,6 @@ pub fn describe(session: &ClientConnection) -> String {
     }
     lines.0
 }
-// ANCHOR_END: describe
 
 /// Whose certificate it is; nobody's if it cannot be read.
 pub fn subject(der: &[u8]) -> String {
@@ -55,7 +53,6 @@ impl Lines {
         self.0 += &format!("{name:<14}{}\n", plain(value));
     }
 
-    // ANCHOR: certificate
     fn add_certificate(&mut self, certificate: &Certificate) {
         let certificate = certificate.tbs_certificate();
         self.add("certificate", certificate.subject());
@@ -71,7 +68,6 @@ impl Lines {
         self.add("  valid until", certificate.validity().not_after);
         self.add("  issuer", certificate.issuer());
     }
-    // ANCHOR_END: certificate
 }
 
 /// A name that a server can be reached by, or another that stands in its certificate.

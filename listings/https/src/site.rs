@@ -44,7 +44,6 @@ enum Way {
     UntilClose,
 }
 
-// ANCHOR: answer
 /// The answer to a request.
 fn answer(request: &Request) -> Answer {
     let page = |way, media_type, content: &str| Answer {
@@ -75,7 +74,6 @@ fn answer(request: &Request) -> Answer {
         _ => error("501 Not Implemented"),
     }
 }
-// ANCHOR_END: answer
 
 /// An answer that says no more than its status.
 fn error(status: &'static str) -> Answer {
@@ -96,7 +94,6 @@ fn empty(status: &'static str) -> Answer {
     }
 }
 
-// ANCHOR: serve
 /// Answers one request after another until one side has had enough. Each is logged before
 /// its answer goes out: whoever has the answer can look it up in the log.
 pub fn serve(stream: impl Read + Write, peer: SocketAddr) {
@@ -133,10 +130,8 @@ pub fn serve(stream: impl Read + Write, peer: SocketAddr) {
         }
     }
 }
-// ANCHOR_END: serve
 
 impl Answer {
-    // ANCHOR: send
     /// Sends the head, and the content unless the request was HEAD.
     fn send(
         &self,
@@ -182,7 +177,6 @@ impl Answer {
         stream.write_all(&bytes)?;
         stream.flush()
     }
-    // ANCHOR_END: send
 }
 
 fn send_slowly(stream: &mut impl Write, head: &[u8], content: &[u8]) -> io::Result<()> {

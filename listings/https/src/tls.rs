@@ -75,7 +75,6 @@ pub fn connect(
 }
 // ANCHOR_END: connect
 
-// ANCHOR: config
 /// How a server shakes hands that goes by this identity.
 pub fn config(identity: Identity) -> Result<Arc<ServerConfig>> {
     let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
@@ -85,9 +84,7 @@ pub fn config(identity: Identity) -> Result<Arc<ServerConfig>> {
     config.alpn_protocols = vec![PROTOCOL.into(), OLD_PROTOCOL.into()];
     Ok(config.into())
 }
-// ANCHOR_END: config
 
-// ANCHOR: accept
 /// Shakes hands with the client at the other end of `connection`.
 pub fn accept(
     connection: &mut Connection,
@@ -98,7 +95,6 @@ pub fn accept(
     shake_hands(&mut session, connection)?;
     Ok(session)
 }
-// ANCHOR_END: accept
 
 // ANCHOR: handshake
 /// Reads and writes until the two sides have agreed, or cannot.

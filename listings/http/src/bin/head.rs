@@ -10,10 +10,8 @@ fn main() -> Result<()> {
     let target = http::target();
     let address = target.address();
 
-    // ANCHOR: connect
     let mut connection = Connection::open(&target.host, target.port, CLIENT)
         .with_context(|| format!("cannot connect to {address}"))?;
-    // ANCHOR_END: connect
 
     // ANCHOR: request
     let request = format!(
@@ -31,12 +29,10 @@ fn main() -> Result<()> {
         .context("the request could not be sent")?;
     // ANCHOR_END: request
 
-    // ANCHOR: response
     // The answer to HEAD ends with its head, whatever it says about a body.
     let mut reader = BufReader::new(connection);
     let response = Response::read(&mut reader).context("no proper answer came")?;
     writeln!(io::stdout(), "{}", response.text)
         .context("the answer could not be printed")?;
-    // ANCHOR_END: response
     Ok(())
 }

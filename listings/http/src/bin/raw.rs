@@ -25,7 +25,6 @@ fn main() -> Result<()> {
     outcome
 }
 
-// ANCHOR: read
 /// Prints what comes until the other side has finished.
 fn print_answer(connection: &mut Connection) -> Result<()> {
     let mut answer = connection.take(BODY_LIMIT);
@@ -49,4 +48,3 @@ fn print_answer(connection: &mut Connection) -> Result<()> {
     );
     Ok(())
 }
-// ANCHOR_END: read

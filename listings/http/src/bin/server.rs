@@ -48,7 +48,6 @@ fn main() -> Result<()> {
     // ANCHOR_END: accept
 }
 
-// ANCHOR: serve
 fn serve(stream: TcpStream, peer: SocketAddr) {
     match Connection::accepted(stream, SERVER) {
         Ok(mut connection) => {
@@ -58,4 +57,3 @@ fn serve(stream: TcpStream, peer: SocketAddr) {
         Err(error) => eprintln!("{peer}: {error}"),
     }
 }
-// ANCHOR_END: serve

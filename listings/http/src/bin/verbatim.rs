@@ -36,7 +36,6 @@ fn main() -> Result<()> {
     }
 }
 
-// ANCHOR: serve
 /// Shows a request, and answers it.
 fn serve(stream: TcpStream) -> Result<()> {
     let mut reader = BufReader::new(Connection::accepted(stream, SERVER)?);
@@ -49,4 +48,3 @@ fn serve(stream: TcpStream) -> Result<()> {
     connection.close();
     Ok(())
 }
-// ANCHOR_END: serve

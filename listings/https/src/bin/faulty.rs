@@ -40,7 +40,6 @@ const CHOICE: [u8; 4] = [0, 0, 47, 0];
 type Show = fn(&Authority) -> Result<Identity>;
 type Serve = fn(&mut Connection, SocketAddr, &Arc<ServerConfig>) -> io::Result<()>;
 
-// ANCHOR: faults
 const FAULTS: [(&str, Show, Serve); 14] = [
     ("unknown-issuer", unknown_issuer, pages),
     ("other-key", other_key, pages),
@@ -57,7 +56,6 @@ const FAULTS: [(&str, Show, Serve); 14] = [
     ("huge", no_fault, huge),
     ("hang", no_fault, hang),
 ];
-// ANCHOR_END: faults
 
 fn main() -> Result<()> {
     let (address, fault, ca) = https::address_name_and_ca(&FAULTS.map(|(name, ..)| name));
@@ -185,7 +183,6 @@ fn tls_1_1(
     connection.write_all(&[&SERVER_HELLO[..], &RANDOM, &CHOICE].concat())
 }
 
-// ANCHOR: cut
 /// Ends the stream in the middle of a body that has no length, without a word.
 fn cut(
     connection: &mut Connection,
@@ -213,7 +210,6 @@ fn short(
     tls::finish(&mut session, connection);
     Ok(())
 }
-// ANCHOR_END: cut
 
 /// Announces more than it sends, and waits.
 fn stall(

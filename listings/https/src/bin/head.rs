@@ -13,16 +13,13 @@ fn main() -> Result<()> {
     let address = target.address();
     let roots = tls::roots(ca.as_deref())?;
 
-    // ANCHOR: connect
     let connection = Connection::open(&target.host, target.port, CLIENT)
         .with_context(|| format!("cannot connect to {address}"))?;
     let mut stream = tls::connect(connection, &target.host, roots)
         .with_context(|| format!("no secure connection to {address}"))?;
     writeln!(io::stdout(), "{}", session::describe(&stream.conn))
         .context("the session could not be printed")?;
-    // ANCHOR_END: connect
 
-    // ANCHOR: request
     let request = format!(
         "HEAD {} HTTP/1.1\r\n\
          Host: {}\r\n\
@@ -37,19 +34,14 @@ fn main() -> Result<()> {
         .write_all(request.as_bytes())
         .and_then(|()| stream.flush())
         .context("the request could not be sent")?;
-    // ANCHOR_END: request
 
-    // ANCHOR: response
     // The answer to HEAD ends with its head, whatever it says about a body.
     let mut reader = BufReader::new(stream);
     let response = Response::read(&mut reader).context("no proper answer came")?;
     writeln!(io::stdout(), "{}", response.text)
         .context("the answer could not be printed")?;
-    // ANCHOR_END: response
 
-    // ANCHOR: finish
     let stream = reader.get_mut();
     tls::finish(&mut stream.conn, &mut stream.sock);
-    // ANCHOR_END: finish
     Ok(())
 }

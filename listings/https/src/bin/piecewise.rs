@@ -19,7 +19,6 @@ fn main() -> Result<()> {
     let mut stream = tls::connect(connection, &target.host, roots)
         .with_context(|| format!("no secure connection to {address}"))?;
 
-    // ANCHOR: request
     let request = format!(
         "GET {} HTTP/1.1\r\n\
          Host: {}\r\n\
@@ -34,16 +33,12 @@ fn main() -> Result<()> {
         .write_all(request.as_bytes())
         .and_then(|()| stream.flush())
         .context("the request could not be sent")?;
-    // ANCHOR_END: request
 
-    // ANCHOR: response
     let mut reader = BufReader::new(stream);
     let response = Response::read(&mut reader).context("no proper answer came")?;
     let mut stdout = io::stdout();
     writeln!(stdout, "{}\n", response.text).context("the answer could not be printed")?;
-    // ANCHOR_END: response
 
-    // ANCHOR: read-loop
     let mut body = response
         .body(&mut reader)
         .context("the body cannot be read")?;
@@ -62,11 +57,8 @@ fn main() -> Result<()> {
             .context("the answer could not be printed")?;
         // ANCHOR_END: print
     }
-    // ANCHOR_END: read-loop
 
-    // ANCHOR: finish
     let stream = reader.get_mut();
     tls::finish(&mut stream.conn, &mut stream.sock);
-    // ANCHOR_END: finish
     Ok(())
 }

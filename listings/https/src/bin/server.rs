@@ -23,7 +23,6 @@ fn main() -> Result<()> {
     let config = tls::config(identity(ca.as_deref())?)?;
     println!("listening on {}", listener.local_addr()?);
 
-    // ANCHOR: accept
     // Every open connection has a share in this.
     let open = Arc::new(());
     loop {
@@ -50,7 +49,6 @@ fn main() -> Result<()> {
             eprintln!("{peer}: no thread: {error}");
         }
     }
-    // ANCHOR_END: accept
 }
 
 // ANCHOR: identity
@@ -66,7 +64,6 @@ fn identity(ca: Option<&Path>) -> Result<Identity> {
 }
 // ANCHOR_END: identity
 
-// ANCHOR: serve
 fn serve(stream: TcpStream, peer: SocketAddr, config: &Arc<ServerConfig>) {
     match Connection::accepted(stream, SERVER) {
         Ok(mut connection) => {
@@ -82,4 +79,3 @@ fn serve(stream: TcpStream, peer: SocketAddr, config: &Arc<ServerConfig>) {
         Err(error) => eprintln!("{peer}: {error}"),
     }
 }
-// ANCHOR_END: serve
