@@ -1,0 +1,129 @@
+//! A server whose calls wait, for the three designs that differ in who waits.
+
+use std::io::ErrorKind::{Interrupted, TimedOut};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use socket2::SockRef;
+
+use crate::conversation::{Conversation, Next, Protocol};
+use crate::{ACCEPT_PAUSE, BUFFER_SIZE, GRACE, TIMEOUT, listen};
+
+/// A listening socket, and what is spoken there.
+pub struct Server {
+    listener: TcpListener,
+    protocol: Protocol,
+    is_stopping: AtomicBool,
+}
+
+/// What `main` waits for.
+enum Event {
+    CtrlC,
+    Ended,
+}
+
+impl Server {
+    pub fn bind(address: &str, protocol: Protocol) -> Result<Server> {
+        Ok(Server {
+            listener: listen(address)?,
+            protocol,
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    // ANCHOR: run
+    /// Has the `design` serve until Ctrl-C, and gives it a while to come to its end then.
+    pub fn run(self, design: impl FnOnce(&Server) + Send + 'static) -> Result<()> {
+        let server = Arc::new(self);
+        let (sender, events) = mpsc::channel();
+        let signals = sender.clone();
+        ctrlc::set_handler(move || {
+            // If nobody receives it, the program is about to end.
+            let _ = signals.send(Event::CtrlC);
+        })
+        .context("cannot wait for Ctrl-C")?;
+        let served = Arc::clone(&server);
+        thread::spawn(move || {
+            design(&served);
+            let _ = sender.send(Event::Ended);
+        });
+
+        events.recv()?;
+        server.is_stopping.store(true, Relaxed);
+        // On Linux, whoever waits in `accept` is woken up by this, and new clients are
+        // refused. Elsewhere the next client wakes it up.
+        let _ = SockRef::from(&server.listener).shutdown(Shutdown::Both);
+        eprintln!("no new connections");
+        // A second Ctrl-C cuts it short.
+        match events.recv_timeout(GRACE) {
+            Ok(Event::Ended) => eprintln!("all connections have ended"),
+            _ => eprintln!("some connections are still open"),
+        }
+        Ok(())
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: accept
+    /// The next connection; none after Ctrl-C.
+    pub fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            let result = self.listener.accept();
+            if self.is_stopping.load(Relaxed) {
+                return None;
+            }
+            match result {
+                Ok(connection) => return Some(connection),
+                Err(error) => {
+                    eprintln!("cannot accept a connection: {error}");
+                    // Too many open files, say: the next attempt would fail at once.
+                    thread::sleep(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+    // ANCHOR_END: accept
+
+    // ANCHOR: serve
+    /// Serves one client to its end.
+    pub fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = self.converse(stream) {
+            eprintln!("{peer}: {error}");
+        }
+    }
+
+    fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        let mut conversation = Conversation::new(self.protocol);
+        let mut buffer = vec![0; BUFFER_SIZE];
+        let mut answer = Vec::new();
+        let mut since = Instant::now();
+        while since.elapsed() < TIMEOUT {
+            let length = match stream.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let is_stopping = self.is_stopping.load(Relaxed);
+            let next = conversation.take(&buffer[..length], is_stopping, &mut answer);
+            if !answer.is_empty() {
+                stream.write_all(&answer)?;
+                answer.clear();
+                since = Instant::now();
+            }
+            match next {
+                Next::Read => {}
+                Next::Finish => stream.shutdown(Shutdown::Write)?,
+                Next::Close => return Ok(()),
+            }
+        }
+        Err(TimedOut.into())
+    }
+    // ANCHOR_END: serve
+}
