@@ -1,7 +1,11 @@
-//! What the programs of this listing share: their one argument, an address.
+//! What the programs of this listing share: their one argument, an address, or none. What
+//! starts the server for those that watch it is in [`child`].
 
 use std::env;
 use std::process;
+
+pub mod child;
+pub mod talk;
 
 /// Where the server listens and clients look for it, unless they are told otherwise.
 /// RFC 862 says port 7, which needs privileges on many systems.
@@ -25,6 +29,14 @@ pub fn address() -> String {
             );
             process::exit(2);
         }
+    }
+}
+
+/// Ends the program with one line on stderr and exit code 2 if it has arguments.
+pub fn no_arguments() {
+    if let Some(argument) = env::args_os().nth(1) {
+        eprintln!("expected no arguments, got: {argument:?}");
+        process::exit(2);
     }
 }
 

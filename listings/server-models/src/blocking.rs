@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use socket2::SockRef;
 
 use crate::conversation::{Conversation, Next, Protocol};
-use crate::{ACCEPT_PAUSE, BUFFER_SIZE, GRACE, TIMEOUT, listen};
+use crate::listening::{defer_accept, listen};
+use crate::{ACCEPT_PAUSE, BUFFER_SIZE, GRACE, TIMEOUT, say_goodbye};
 
 /// A listening socket, and what is spoken there.
 pub struct Server {
@@ -34,6 +35,13 @@ impl Server {
             protocol,
             is_stopping: AtomicBool::new(false),
         })
+    }
+
+    /// The same, but a client that says nothing is not there for a second.
+    pub fn bind_deferred(address: &str, protocol: Protocol) -> Result<Server> {
+        let server = Server::bind(address, protocol)?;
+        defer_accept(&server.listener)?;
+        Ok(server)
     }
 
     // ANCHOR: run
@@ -60,10 +68,8 @@ impl Server {
         let _ = SockRef::from(&server.listener).shutdown(Shutdown::Both);
         eprintln!("no new connections");
         // A second Ctrl-C cuts it short.
-        match events.recv_timeout(GRACE) {
-            Ok(Event::Ended) => eprintln!("all connections have ended"),
-            _ => eprintln!("some connections are still open"),
-        }
+        let last = events.recv_timeout(GRACE);
+        say_goodbye(matches!(last, Ok(Event::Ended)));
         Ok(())
     }
     // ANCHOR_END: run
@@ -113,7 +119,7 @@ impl Server {
             let is_stopping = self.is_stopping.load(Relaxed);
             let next = conversation.take(&buffer[..length], is_stopping, &mut answer);
             if !answer.is_empty() {
-                stream.write_all(&answer)?;
+                write_all(&mut stream, &answer, since + TIMEOUT)?;
                 answer.clear();
                 since = Instant::now();
             }
@@ -126,4 +132,24 @@ impl Server {
         Err(TimedOut.into())
     }
     // ANCHOR_END: serve
+}
+
+/// Sends all of `bytes`, unless that takes until the `deadline`. The timeout of the stream
+/// bounds each call; a client that takes a byte now and then would need many.
+fn write_all(
+    stream: &mut TcpStream,
+    mut bytes: &[u8],
+    deadline: Instant,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(TimedOut.into());
+        }
+        match stream.write(bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

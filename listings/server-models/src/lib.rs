@@ -1,20 +1,15 @@
-//! What the five servers of this listing have in common: their arguments, their limits and
-//! the way they listen. What they say is in [`conversation`].
+//! What the programs of this listing have in common: their arguments and their limits.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::process;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use lexopt::Arg::{Long, Value};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
 
+pub mod asynchronous;
 pub mod blocking;
 pub mod conversation;
+pub mod listening;
 pub mod load;
-
 pub mod nonblocking;
 
 use conversation::Protocol;
@@ -25,9 +20,6 @@ pub const ADDRESS: &str = "127.0.0.1:8001";
 // ANCHOR: limits
 /// How many connections are served at the same time. Others wait in the backlog.
 pub const CONNECTION_LIMIT: usize = 10_000;
-/// How many finished handshakes may wait for `accept`; Linux takes `net.core.somaxconn` if
-/// that is less.
-pub const BACKLOG: i32 = 1024;
 /// How long a client may take for one request and to fetch the answer.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a server waits after `accept` has failed.
@@ -70,6 +62,35 @@ pub fn arguments_and(name: Option<&str>) -> (String, Protocol, bool) {
     (address.unwrap_or(ADDRESS.into()), protocol, is_there)
 }
 
+/// The address in the arguments, or [`ADDRESS`], and a number behind it, or 1.
+///
+/// Anything else ends the program with one line on stderr and exit code 2.
+pub fn address_and_count() -> (String, usize) {
+    let mut address = None;
+    let mut count = None;
+    let mut arguments = lexopt::Parser::from_env();
+    let result = (|| {
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Value(text) if count.is_none() => {
+                    let number = text.to_str().and_then(|text| text.parse().ok());
+                    match number.filter(|number| (1..=CONNECTION_LIMIT).contains(number)) {
+                        Some(number) => count = Some(number),
+                        None if address.is_none() => address = Some(host_and_port(&text)?),
+                        None => return Err(Value(text).unexpected()),
+                    }
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(())
+    })();
+    if let Err(error) = result {
+        refuse(&error);
+    }
+    (address.unwrap_or(ADDRESS.into()), count.unwrap_or(1))
+}
+
 /// `text` if it is a host, a colon and a port. An IPv6 address stands in brackets, since it
 /// has colons of its own.
 pub fn host_and_port(text: &std::ffi::OsStr) -> Result<String, lexopt::Error> {
@@ -92,41 +113,10 @@ pub fn refuse(error: &lexopt::Error) -> ! {
     process::exit(2);
 }
 
-// ANCHOR: listen
-/// A listening socket at the first address that `address` stands for and that can be had.
-///
-/// `std`'s `bind` does nearly the same, but for the backlog of 128 and for `TCP_NODELAY`.
-/// What is set on a listening socket holds for every connection that it accepts.
-pub fn listen(address: &str) -> Result<TcpListener> {
-    let listener = (|| {
-        let mut last_error = io::Error::other("the name has no address");
-        for address in address.to_socket_addrs()? {
-            match listen_at(address) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
-    })()
-    .with_context(|| format!("cannot listen on {address}"))?;
-    raise_descriptor_limit()?;
-    println!("listening on {}", listener.local_addr()?);
-    Ok(listener)
-}
-
-fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-// ANCHOR_END: listen
-
-/// Allows this process as many descriptors as it may allow itself. Many systems start
-/// programs with 1,024, for the sake of those that still use select(2).
-pub fn raise_descriptor_limit() -> Result<()> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the limit")
+/// Says how it went, when the time after Ctrl-C is over.
+pub fn say_goodbye(all_have_ended: bool) {
+    match all_have_ended {
+        true => eprintln!("all connections have ended"),
+        false => eprintln!("some connections are still open"),
+    }
 }

@@ -6,43 +6,73 @@ use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry, Token, Waker};
 
+use crate::TIMEOUT;
 use crate::conversation::{Conversation, Next, Protocol};
+use crate::listening::{defer_accept, listen};
 
-/// For how many seconds a silent client is not there.
-#[cfg(target_os = "linux")]
-const DEFERRED: u32 = 1;
+/// What the kernel reports of a connection.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// How often one connection may be read from before it is another one's turn.
 const TURN: usize = 8;
 
-// ANCHOR: listen
 /// A listening socket whose `accept` does not wait.
-pub fn listen(address: &str) -> Result<TcpListener> {
-    let listener = crate::listen(address)?;
-    listener.set_nonblocking(true)?;
-    #[cfg(target_os = "linux")]
-    nix::sys::socket::setsockopt(&listener, defer::DeferAccept, &DEFERRED)?;
-    Ok(TcpListener::from_std(listener))
+pub struct Listener {
+    listener: TcpListener,
+    registry: Registry,
+    token: Token,
 }
 
-/// `TCP_DEFER_ACCEPT`, which only Linux has: a client is not there before it has said
-/// something, or for a second. So `accept` and the first read need one event, not two.
-#[cfg(target_os = "linux")]
-mod defer {
-    use nix::{libc, setsockopt_impl, sockopt_impl};
+impl Listener {
+    // ANCHOR: listen
+    /// Listens at `address`. Clients are reported under `token`.
+    pub fn bind(address: &str, registry: &Registry, token: Token) -> Result<Listener> {
+        let listener = listen(address)?;
+        listener.set_nonblocking(true)?;
+        defer_accept(&listener)?;
+        let mut listener = TcpListener::from_std(listener);
+        registry.register(&mut listener, token, Interest::READABLE)?;
+        Ok(Listener {
+            listener,
+            registry: registry.try_clone()?,
+            token,
+        })
+    }
+    // ANCHOR_END: listen
 
-    sockopt_impl!(
-        DeferAccept,
-        SetOnly,
-        libc::IPPROTO_TCP,
-        libc::TCP_DEFER_ACCEPT,
-        u32
-    );
+    /// The next connection; none if nobody waits, or if that failed.
+    pub fn accept(&self) -> Option<(TcpStream, SocketAddr)> {
+        match self.listener.accept() {
+            Ok(connection) => Some(connection),
+            Err(error) if error.kind() == WouldBlock => None,
+            Err(error) => {
+                eprintln!("cannot accept a connection: {error}");
+                None
+            }
+        }
+    }
+
+    /// Has the kernel report once more that somebody waits.
+    pub fn ask_again(&mut self) {
+        let interest = Interest::READABLE;
+        let result = self
+            .registry
+            .reregister(&mut self.listener, self.token, interest);
+        // If it fails, the next tick will do.
+        let _ = result;
+    }
 }
-// ANCHOR_END: listen
+
+/// Has the kernel report Ctrl-C under `token`.
+pub fn wake_at_ctrl_c(registry: &Registry, token: Token) -> Result<()> {
+    let waker = Waker::new(registry, token)?;
+    // If waking fails, there is nobody left to be woken.
+    ctrlc::set_handler(move || waker.wake().unwrap_or_default())
+        .context("cannot wait for Ctrl-C")
+}
 
 /// What became of a connection.
 #[derive(Debug, PartialEq)]
@@ -58,10 +88,10 @@ pub enum State {
 /// One client's connection. While nothing happens it owns no buffer.
 #[derive(Debug)]
 pub struct Connection {
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
+    stream: TcpStream,
+    peer: SocketAddr,
     /// Since when the client owes us a request, or to fetch an answer.
-    pub since: Instant,
+    since: Instant,
     conversation: Conversation,
     unsent: Vec<u8>,
     next: Next,
@@ -69,11 +99,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, peer: SocketAddr, protocol: Protocol) -> Connection {
+    pub fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        protocol: Protocol,
+        now: Instant,
+    ) -> Connection {
         Connection {
             stream,
             peer,
-            since: Instant::now(),
+            since: now,
             conversation: Conversation::new(protocol),
             unsent: Vec::new(),
             next: Next::Read,
@@ -130,31 +165,45 @@ impl Connection {
     // ANCHOR_END: proceed
 
     // ANCHOR: watch
-    /// Has the kernel report, under `token`, when a connection in this `state` can go on.
-    /// False if there is nothing to wait for.
-    pub fn watch(
+    /// Whether a connection that has come to this `state` is to stay. If so, the kernel
+    /// reports under `token` when it can go on.
+    pub fn is_to_stay(
         &mut self,
-        state: State,
+        state: io::Result<State>,
         registry: &Registry,
         token: Token,
-    ) -> io::Result<bool> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match state {
-            State::Ended => return Ok(false),
-            // It is reported when something changes, and nothing need change for this one.
-            // To register again is to ask how things stand.
-            State::Ready if self.is_watched => {
-                registry.reregister(&mut self.stream, token, interest)?;
+    ) -> bool {
+        let result = state.and_then(|state| {
+            match state {
+                State::Ended => return Ok(false),
+                State::Waiting if self.is_watched => {}
+                // The kernel reports what changes, and here nothing need change. To register
+                // again is to ask how things stand.
+                State::Ready if self.is_watched => {
+                    registry.reregister(&mut self.stream, token, INTEREST)?;
+                }
+                State::Waiting | State::Ready => {
+                    registry.register(&mut self.stream, token, INTEREST)?;
+                    self.is_watched = true;
+                }
             }
-            State::Waiting if self.is_watched => {}
-            State::Ready | State::Waiting => {
-                registry.register(&mut self.stream, token, interest)?;
-                self.is_watched = true;
-            }
-        }
-        Ok(true)
+            Ok(true)
+        });
+        result.unwrap_or_else(|error| {
+            eprintln!("{}: {error}", self.peer);
+            false
+        })
     }
     // ANCHOR_END: watch
+
+    /// Whether the client has been silent, or slow, for too long.
+    pub fn is_late(&self, now: Instant) -> bool {
+        let is_late = now > self.since + TIMEOUT;
+        if is_late {
+            eprintln!("{}: timed out", self.peer);
+        }
+        is_late
+    }
 }
 
 /// What a call came to; none if it would have had to wait.

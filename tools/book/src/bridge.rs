@@ -18,9 +18,9 @@ use crate::compile;
 use crate::directive::{self, Directive};
 use crate::include;
 use crate::late::Late;
-use crate::listing::Listing;
 use crate::project::Project;
 use crate::run::{self, Run};
+use crate::scene::Cast;
 use crate::source::Source;
 
 /// The preprocessor `cmdrun` of `book.toml`.
@@ -44,8 +44,8 @@ struct Task {
     location: String,
     /// The chapter's folder.
     folder: PathBuf,
-    /// For scenes: the listing, and the name of its result in the cache.
-    scene: Option<(Listing, String)>,
+    /// For scenes: the listings, and the name of its result in the cache.
+    scene: Option<(Cast, String)>,
     output: Option<Result<String>>,
 }
 
@@ -140,28 +140,31 @@ impl Bridge {
         Ok(tasks)
     }
 
-    /// If the directive plays a scene: its listing, and the name of its result.
-    fn scene(&self, directive: &Directive, cache: &Cache) -> Result<Option<(Listing, String)>> {
+    /// If the directive plays a scene: its listings, and the name of its result.
+    fn scene(&self, directive: &Directive, cache: &Cache) -> Result<Option<(Cast, String)>> {
         let Some(scene) = &directive.scene else {
             return Ok(None);
         };
-        let listing = scene.check(&self.project)?;
-        let key = cache.key(&directive.command, &listing);
-        Ok(Some((listing, key)))
+        let cast = scene.check(&self.project)?;
+        let key = cache.key(&directive.command, cast.all());
+        Ok(Some((cast, key)))
     }
 
     /// Compiles the listings of all scenes that are to run.
     fn compile(&self, tasks: &mut [Task]) -> Result<()> {
         let mut outcomes = BTreeMap::<String, std::result::Result<(), String>>::new();
         for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
-            let Some((listing, _)) = &task.scene else {
+            let Some((cast, _)) = &task.scene else {
                 continue;
             };
-            let outcome = outcomes.entry(listing.name.clone()).or_insert_with(|| {
-                compile::compile(&self.project, listing).map_err(|error| format!("{error:#}"))
-            });
-            if let Err(error) = outcome {
-                task.output = Some(Err(anyhow!("{error}")));
+            for listing in cast.all() {
+                let outcome = outcomes.entry(listing.name.clone()).or_insert_with(|| {
+                    compile::compile(&self.project, listing).map_err(|error| format!("{error:#}"))
+                });
+                if let Err(error) = outcome {
+                    task.output = Some(Err(anyhow!("{error}")));
+                    break;
+                }
             }
         }
         Ok(())
@@ -186,14 +189,16 @@ impl Bridge {
         let mut runs = Vec::new();
         for (number, task) in tasks.iter().enumerate() {
             if task.output.is_none() {
-                let listing = task.scene.as_ref().map(|(listing, _)| listing);
+                let cast = task.scene.as_ref().map(|(cast, _)| cast);
                 runs.push(Run {
                     number,
                     directive: task.directive.clone(),
                     location: task.location.clone(),
                     folder: task.folder.clone(),
-                    address: listing.and_then(|listing| listing.address),
-                    programs: listing.map(|listing| compile::programs(&self.project, listing)),
+                    address: cast.and_then(|cast| cast.listing.address),
+                    programs: cast.map_or_else(Default::default, |cast| {
+                        compile::programs_of_all(&self.project, cast.all())
+                    }),
                 });
             }
         }

@@ -48,11 +48,13 @@ impl Cache {
     }
 
     /// What `command` depends on, in one word.
-    pub fn key(&self, command: &str, listing: &Listing) -> String {
+    pub fn key<'a>(&self, command: &str, listings: impl Iterator<Item = &'a Listing>) -> String {
         let mut hash = Sha256::new();
         field(&mut hash, &self.common);
         field(&mut hash, command.as_bytes());
-        field(&mut hash, listing.sources.as_bytes());
+        for listing in listings {
+            field(&mut hash, listing.sources.as_bytes());
+        }
         hex(hash.finalize())
     }
 

@@ -4,6 +4,7 @@
 //! (<https://github.com/rust-lang/cargo/issues/6313>). So the listings are compiled one after another, with their dependencies
 //! shared, and each one's programs are moved to a folder of its own before the next.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,16 @@ const KEPT: Duration = Duration::from_secs(1200);
 pub fn programs(project: &Project, listing: &Listing) -> PathBuf {
     let listings = project.state().join("programs").join(&listing.name);
     listings.join(&listing.sources)
+}
+
+/// The same for several listings, by their names.
+pub fn programs_of_all<'a>(
+    project: &Project,
+    listings: impl Iterator<Item = &'a Listing>,
+) -> BTreeMap<String, PathBuf> {
+    listings
+        .map(|listing| (listing.name.clone(), programs(project, listing)))
+        .collect()
 }
 
 /// Compiles `listing`; cargo's progress and errors go to the terminal.

@@ -4,6 +4,7 @@
 //! mdbook-cmdrun starts `book guard JOB`; the guard runs the command as it would have done, stops it with all its descendants
 //! when its time is over, when it prints too much, or when the tool is gone, and leaves a [`Report`] beside the job.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -20,11 +21,8 @@ use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 
 use crate::process::{self, Process};
 
-/// Tells `book scene` that the tool has compiled the listings already, and which folder the tool will remove afterwards.
-pub const JOB_FOLDER: &str = "BOOK_JOB_FOLDER";
-
-/// Tells `book scene` where the programs are that it plays.
-pub const PROGRAMS: &str = "BOOK_PROGRAMS";
+/// Tells `book` that it runs in a job, and where that is written down.
+const JOB: &str = "BOOK_JOB";
 
 /// What a guard is to run.
 #[derive(Serialize, Deserialize)]
@@ -35,12 +33,38 @@ pub struct Job {
     pub deadline: u64,
     /// Bytes that it may print.
     pub limit: usize,
-    /// Where the programs of the scene are, if it is one.
-    pub programs: Option<PathBuf>,
+    /// Where the programs are that a scene plays, by listing: the tool has compiled them, and knows what the sources were then.
+    pub programs: BTreeMap<String, PathBuf>,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.
     pub tool: u32,
+}
+
+impl Job {
+    /// Writes it down in `folder`, which will be removed afterwards.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join("job.json");
+        fs::write(&path, serde_json::to_vec(self)?).context("cannot write a job")?;
+        Ok(path)
+    }
+
+    fn read(path: &Path) -> Result<Job> {
+        let job =
+            fs::read(path).with_context(|| format!("cannot read the job {}", path.display()))?;
+        serde_json::from_slice(&job).context("cannot understand the job")
+    }
+
+    /// The job that this program runs in, if any.
+    pub fn current() -> Result<Option<Job>> {
+        let path = std::env::var_os(JOB).map(PathBuf::from);
+        path.map(|path| Job::read(&path)).transpose()
+    }
+
+    /// The folder that will be removed afterwards.
+    pub fn folder(&self) -> &Path {
+        self.report.parent().unwrap_or(Path::new("."))
+    }
 }
 
 /// How a command went.
@@ -56,8 +80,7 @@ pub struct Report {
 
 /// Runs the job in the file `path`; prints the command's stdout.
 pub fn run(path: &Path) -> Result<()> {
-    let job = fs::read(path).with_context(|| format!("cannot read the job {}", path.display()))?;
-    let job: Job = serde_json::from_slice(&job).context("cannot understand the job")?;
+    let job = Job::read(path)?;
 
     // Whoever loses its parent becomes a child of the guard, and can be found below.
     #[cfg(target_os = "linux")]
@@ -70,15 +93,11 @@ pub fn run(path: &Path) -> Result<()> {
     }
 
     let mut shell = process::command(Path::new("sh"));
-    let folder = path.parent().context("a job without a folder")?;
     shell
         .arg("-c")
         .arg(&job.command)
-        .env("PATH", path_with_tool(&folder.join("bin"))?)
-        .env(JOB_FOLDER, folder);
-    if let Some(programs) = &job.programs {
-        shell.env(PROGRAMS, programs);
-    }
+        .env("PATH", path_with_tool(&job.folder().join("bin"))?)
+        .env(JOB, path);
     let mut process = Process::start(shell, job.limit)?;
     let outcome = watch(&mut process, &job, &told_to_stop);
     let stopped = process.stop();

@@ -31,6 +31,7 @@ mod turn;
 mod warnings;
 mod watch;
 
+use guard::Job;
 use project::Project;
 use render::Render;
 use scene::Scene;
@@ -134,11 +135,13 @@ fn run(task: Task) -> Result<ExitCode> {
             };
             render::build(&render, dest_dir)?;
         }
-        Task::Scene(scene) if std::env::var_os(guard::JOB_FOLDER).is_some() => {
-            process::die_with_this_parent()?;
-            print!("{}", scene.play(&project()?)?);
-        }
-        Task::Scene(scene) => print!("{}", run::by_hand(&project()?, &tool, scene)?),
+        Task::Scene(scene) => match Job::current()? {
+            Some(job) => {
+                process::die_with_this_parent()?;
+                print!("{}", scene.play(&project()?, &job)?);
+            }
+            None => print!("{}", run::by_hand(&project()?, &tool, scene)?),
+        },
         Task::Preprocess { question: None } => {
             preprocess::preprocess(tool, io::stdin().lock(), io::stdout().lock())?;
         }

@@ -41,8 +41,8 @@ pub struct Run {
     pub folder: PathBuf,
     /// The documented address of the scene's listing.
     pub address: Option<SocketAddr>,
-    /// Where the programs of the scene's listing are.
-    pub programs: Option<PathBuf>,
+    /// Where the programs of the scene's listings are, by listing.
+    pub programs: BTreeMap<String, PathBuf>,
 }
 
 /// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another, so
@@ -99,8 +99,10 @@ pub fn start(
 
 /// Plays a scene that an author tries in a terminal, exactly as a page's; returns its Markdown.
 pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
-    let listing = scene.check(project)?;
-    compile::compile(project, &listing)?;
+    let cast = scene.check(project)?;
+    for listing in cast.all() {
+        compile::compile(project, listing)?;
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let command = shlex::try_join(words.iter().map(String::as_str))?;
     let run = Run {
@@ -113,10 +115,10 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
             command: format!("book {command}"),
             scene: Some(scene),
         },
-        location: format!("a scene of {}", listing.name),
+        location: format!("a scene of {}", cast.listing.name),
         folder: std::env::current_dir()?,
-        address: listing.address,
-        programs: Some(compile::programs(project, &listing)),
+        address: cast.listing.address,
+        programs: compile::programs_of_all(project, cast.all()),
     };
     let results = start(project, tool, vec![run])?;
     let (_, result) = results.recv().context("the scene was lost")?;
@@ -143,8 +145,7 @@ fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
         report: folder.path().join("report.json"),
         tool: std::process::id(),
     };
-    let path = folder.path().join("job.json");
-    fs::write(&path, serde_json::to_vec(&job)?).context("cannot write a job")?;
+    let path = job.write(folder.path())?;
 
     // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
     let words = [tool.as_os_str(), "guard".as_ref(), path.as_os_str()];

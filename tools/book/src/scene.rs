@@ -1,14 +1,14 @@
-//! A scene: the programs of one listing, started one after another, each in a terminal of its own; what they printed becomes
-//! Markdown.
+//! A scene: programs of a listing, and of others perhaps, started one after another, each in a terminal of its own; what they printed
+//! becomes Markdown.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
-use crate::guard;
+use crate::guard::Job;
 use crate::listing::Listing;
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
@@ -34,16 +34,26 @@ pub struct Scene {
     pub deadline: u64,
     /// A folder in listings/
     pub listing: String,
-    /// A program and its arguments; with ` &` at its end the next program starts after its first line
+    /// A program and its arguments; `LISTING/PROGRAM` is one of another listing; with ` &` at its end the next program starts after
+    /// its first line
     #[arg(required = true)]
     pub programs: Vec<String>,
 }
 
 /// One program of a scene, as its author wrote it.
 struct Line {
+    /// The name of its listing.
+    listing: String,
     program: String,
     arguments: Vec<String>,
     in_background: bool,
+}
+
+/// The listings that a scene needs.
+pub struct Cast {
+    /// The scene's own one: its address is the scene's.
+    pub listing: Listing,
+    pub others: Vec<Listing>,
 }
 
 /// One program of a scene, running or ended.
@@ -54,18 +64,27 @@ pub struct Terminal {
 }
 
 impl Scene {
-    /// Reads the listing, and fails if the scene asks for something that it does not have.
-    pub fn check(&self, project: &Project) -> Result<Listing> {
+    /// Reads the listings, and fails if the scene asks for something that they do not have.
+    pub fn check(&self, project: &Project) -> Result<Cast> {
         let listing = Listing::load(project, &self.listing)?;
+        let mut cast = Cast {
+            listing,
+            others: Vec::new(),
+        };
         for line in self.lines()? {
-            listing.check_program(&line.program)?;
+            if !cast.all().any(|known| known.name == line.listing) {
+                cast.others.push(Listing::load(project, &line.listing)?);
+            }
+            for listing in cast.all().filter(|known| known.name == line.listing) {
+                listing.check_program(&line.program)?;
+            }
         }
         ensure!(
-            !self.closed_port || listing.address.is_some(),
+            !self.closed_port || cast.listing.address.is_some(),
             "--closed-port needs an address under [package.metadata.book] in listings/{}/Cargo.toml",
-            listing.name
+            cast.listing.name
         );
-        Ok(listing)
+        Ok(cast)
     }
 
     /// The longest that all of it can take.
@@ -74,23 +93,17 @@ impl Scene {
         self.deadline * (self.programs.len() as u64 + 1) + 1
     }
 
-    /// Plays the scene and returns it as Markdown. The listing must have been compiled.
-    pub fn play(&self, project: &Project) -> Result<String> {
-        let listing = self.check(project)?;
-        // The tool has compiled them, and knows what the sources were then; and it removes the folder, whatever happens.
-        let from_guard = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .with_context(|| format!("{name} is not set"))
-        };
-        let programs = from_guard(guard::PROGRAMS)?;
-        let parent = from_guard(guard::JOB_FOLDER)?;
-        let folder = tempfile::tempdir_in(parent).context("cannot make a folder for the scene")?;
+    /// Plays the scene, as `job` says, and returns it as Markdown.
+    pub fn play(&self, project: &Project, job: &Job) -> Result<String> {
+        let cast = self.check(project)?;
+        // The tool removes it, whatever happens.
+        let folder =
+            tempfile::tempdir_in(job.folder()).context("cannot make a folder for the scene")?;
         let stage = Stage {
             scene: self,
-            programs,
-            listing: &listing,
-            folder: folder.path().into(),
+            job,
+            listing: &cast.listing,
+            folder: folder.path(),
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
@@ -112,8 +125,14 @@ impl Scene {
             let mut words = shlex::split(text)
                 .with_context(|| format!("a quotation mark in {text:?} is not closed"))?;
             ensure!(!words.is_empty(), "a program is missing: {text:?}");
+            let program = words.remove(0);
+            let (listing, program) = match program.split_once('/') {
+                Some((listing, program)) => (listing.to_owned(), program.to_owned()),
+                None => (self.listing.clone(), program),
+            };
             Ok(Line {
-                program: words.remove(0),
+                listing,
+                program,
                 arguments: words,
                 in_background,
             })
@@ -122,14 +141,21 @@ impl Scene {
     }
 }
 
+impl Cast {
+    /// All of them, the scene's own one first.
+    pub fn all(&self) -> impl Iterator<Item = &Listing> {
+        std::iter::once(&self.listing).chain(&self.others)
+    }
+}
+
 /// What all programs of a scene have in common.
 struct Stage<'a> {
     scene: &'a Scene,
-    /// Where the programs are.
-    programs: PathBuf,
+    /// It says where the programs are.
+    job: &'a Job,
     listing: &'a Listing,
     /// Where the programs run; removed afterwards.
-    folder: PathBuf,
+    folder: &'a Path,
 }
 
 impl Stage<'_> {
@@ -193,7 +219,7 @@ impl Stage<'_> {
             "run",
             "-q",
             "-p",
-            &self.listing.name,
+            &line.listing,
             "--bin",
             &line.program,
         ];
@@ -202,9 +228,10 @@ impl Stage<'_> {
             shown.extend(arguments.iter().map(String::as_str));
         }
         let shown: Vec<String> = shown.into_iter().map(quoted).collect::<Result<_>>()?;
-        let path = self.programs.join(&line.program);
-        let mut command = process::command(&path);
-        command.args(&arguments).current_dir(&self.folder);
+        let folder = self.job.programs.get(&line.listing);
+        let folder = folder.with_context(|| format!("{} has not been compiled", line.listing))?;
+        let mut command = process::command(&folder.join(&line.program));
+        command.args(&arguments).current_dir(self.folder);
         Ok(Terminal {
             command: shown.join(" "),
             process: Process::start(command, OUTPUT_LIMIT)?,

@@ -119,6 +119,28 @@ fn after_an_edit_to_another_listing_only_its_scenes_run() {
 }
 
 #[test]
+fn after_an_edit_to_one_of_several_listings_of_a_scene_it_runs() {
+    let mut counted = Counted::new();
+    let text = CHAPTER.replace("demo 'count'", "other 'hello' 'demo/count'");
+    counted.project.chapter("chapter", &text);
+    let hello = [("hello", programs::HELLO)];
+    counted.project.listing("other", None, &hello);
+    counted.project.build();
+    assert_eq!(counted.project.page().outputs(), ["hello", "it works"]);
+    let changed = programs::HELLO.replace("hello", "changed");
+    let changed = [("hello", changed.as_str())];
+    counted.project.listing("other", None, &changed);
+    counted.project.build();
+    assert_eq!(counted.project.page().outputs(), ["changed", "it works"]);
+    let program = format!("{}\n// more", counted.program);
+    let more = [("count", program.as_str())];
+    counted.project.listing("demo", None, &more);
+    counted.project.build();
+    counted.project.build();
+    assert_eq!(counted.runs(), 1 + 3);
+}
+
+#[test]
 fn after_an_edit_to_a_directive_its_scene_runs() {
     let mut counted = Counted::new();
     let text = CHAPTER.replace("demo", "--deadline 9 demo");

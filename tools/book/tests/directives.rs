@@ -262,6 +262,14 @@ fn a_mistyped_directive_fails_the_build_before_anything_runs() {
             "<!-- cmdrun book scene demo 'hello' 'other' -->",
             "no program \"other\"; there are: hello",
         ),
+        (
+            "<!-- cmdrun book scene demo 'dmo/hello' -->",
+            "no listing \"dmo\"; did you mean \"demo\"?",
+        ),
+        (
+            "<!-- cmdrun book scene demo 'demo/helo' -->",
+            "\"demo\" has no program \"helo\"; did you mean \"hello\"?",
+        ),
         ("<!-- cmdrun book scene demo '' -->", "a program is missing"),
         ("<!-- cmdrun book scene demo 'hello -->", "a quotation mark"),
         (

@@ -31,6 +31,39 @@ fn a_scene_shows_what_each_of_its_programs_printed() {
     assert_eq!(page.texts(".exit"), [""; 0]);
 }
 
+/// The address is that of the scene's own listing, for the programs of others too.
+#[test]
+fn a_scene_can_have_programs_of_other_listings() {
+    let (address, other) = (fixture::address(), fixture::address());
+    let text = scene("demo 'server' 'other/client' 'demo/client' 'third/hello &' 'other/hello'");
+    let project = Project::new(&text);
+    let server = programs::server(address);
+    let client = programs::client(address);
+    let programs = [("server", server.as_str()), ("client", client.as_str())];
+    project.listing("demo", Some(address), &programs);
+    let shout = client.replace("print!(\"{answer}\")", "print!(\"other {answer}\")");
+    let hello = programs::HELLO.replace("hello", "hello from other");
+    let programs = [("client", shout.as_str()), ("hello", hello.as_str())];
+    project.listing("other", Some(other), &programs);
+    project.listing("third", None, &[("hello", programs::HELLO)]);
+    project.build();
+    let page = project.page();
+    assert_eq!(
+        page.commands(),
+        [
+            "cargo run -q -p demo --bin server",
+            "cargo run -q -p other --bin client",
+            "cargo run -q -p demo --bin client",
+            "cargo run -q -p third --bin hello",
+            "cargo run -q -p other --bin hello",
+        ]
+    );
+    assert_eq!(
+        page.outputs()[1..],
+        ["other welcome", "welcome", "hello", "hello from other"]
+    );
+}
+
 /// The server takes its time; the client looks whether it came too early.
 #[test]
 fn a_client_starts_only_when_its_server_listens() {

@@ -6,49 +6,58 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio::{select, signal};
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUFFER_SIZE: usize = 4096;
-
-/// How many connections are served at the same time. Others wait in the backlog.
-const CONNECTION_LIMIT: u32 = 10_000;
+/// How many connections are served at the same time. Many systems allow a program 1,024
+/// descriptors; the server needs a few for itself.
+const CONNECTION_LIMIT: u32 = 1024 - 16;
 /// How long open connections may go on after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);
 
-// ANCHOR: main
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let address = async_echo::address();
+    let mut ctrl_c = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
 
+    // ANCHOR: bind
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     println!("listening on {}", listener.local_addr()?);
+    // ANCHOR_END: bind
 
+    // ANCHOR: stop
     let slots = Arc::new(Semaphore::new(CONNECTION_LIMIT as usize));
     select! {
         never = accept_all(&listener, &slots) => never,
-        stop = signal::ctrl_c() => stop.context("cannot wait for Ctrl-C")?,
+        _ = ctrl_c.recv() => {}
     }
 
     // From now on, whoever wants to connect is refused.
     drop(listener);
     eprintln!("no new connections");
     // All slots are free when the last connection has ended.
-    match timeout(GRACE, slots.acquire_many(CONNECTION_LIMIT)).await {
-        Ok(_) => eprintln!("all connections have ended"),
-        Err(_) => eprintln!("connections are still open after {GRACE:?}"),
+    let all_ended = select! {
+        result = timeout(GRACE, slots.acquire_many(CONNECTION_LIMIT)) => result.is_ok(),
+        // A second Ctrl-C cuts it short.
+        _ = ctrl_c.recv() => false,
+    };
+    match all_ended {
+        true => eprintln!("all connections have ended"),
+        false => eprintln!("some connections are still open"),
     }
     Ok(())
+    // ANCHOR_END: stop
 }
-// ANCHOR_END: main
 
 // ANCHOR: accept
 /// Accepts one connection after another, and leaves each to a task of its own.
@@ -70,7 +79,7 @@ async fn accept_all(listener: &TcpListener, slots: &Arc<Semaphore>) {
 // ANCHOR_END: accept
 
 // ANCHOR: serve
-/// Serves one client to its end. The slot is free again when this is over.
+/// Serves one client to its end. Then the slot is free again.
 async fn serve(mut stream: TcpStream, peer: SocketAddr, _slot: OwnedSemaphorePermit) {
     match echo(&mut stream).await {
         Ok(length) => eprintln!("{peer}: echoed {length} bytes"),
@@ -80,25 +89,31 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, _slot: OwnedSemaphorePer
 
 /// Sends back what comes in until the peer has finished sending, and counts the bytes.
 async fn echo(stream: &mut TcpStream) -> io::Result<u64> {
-    let mut buffer = [0; BUFFER_SIZE];
     let mut echoed = 0;
     loop {
-        let length = within(READ_TIMEOUT, stream.read(&mut buffer)).await?;
-        if length == 0 {
+        let bytes = timeout(READ_TIMEOUT, receive(stream)).await??;
+        if bytes.is_empty() {
             return Ok(echoed);
         }
-        within(WRITE_TIMEOUT, stream.write_all(&buffer[..length])).await?;
-        echoed += length as u64;
+        timeout(WRITE_TIMEOUT, stream.write_all(&bytes)).await??;
+        echoed += bytes.len() as u64;
     }
 }
-
-/// What `operation` comes to, or an error after `limit`.
-async fn within<T>(
-    limit: Duration,
-    operation: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    timeout(limit, operation)
-        .await
-        .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-}
 // ANCHOR_END: serve
+
+// ANCHOR: receive
+/// Waits for bytes and returns them. At the end of the stream there are none.
+async fn receive(stream: &TcpStream) -> io::Result<Vec<u8>> {
+    loop {
+        stream.readable().await?;
+        // Only now: a task that waits for its client owns no buffer.
+        let mut bytes = Vec::with_capacity(BUFFER_SIZE);
+        match stream.try_read_buf(&mut bytes) {
+            Ok(_) => return Ok(bytes),
+            // A false alarm.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+// ANCHOR_END: receive

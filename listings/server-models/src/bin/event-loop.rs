@@ -1,14 +1,13 @@
 //! One thread for all connections: it asks the kernel which of them can go on.
 
-use std::io::ErrorKind::{Interrupted, WouldBlock};
+use std::io::ErrorKind::Interrupted;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token};
 use server_models::conversation::Protocol;
-use server_models::nonblocking::{Connection, listen};
-use server_models::{ACCEPT_PAUSE, BUFFER_SIZE, CONNECTION_LIMIT, GRACE, TIMEOUT};
+use server_models::nonblocking::{Connection, Listener, wake_at_ctrl_c};
+use server_models::{ACCEPT_PAUSE, BUFFER_SIZE, CONNECTION_LIMIT, GRACE, say_goodbye};
 use slab::Slab;
 
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -21,36 +20,32 @@ const BATCH: usize = 64;
 struct Server {
     registry: Registry,
     /// None after Ctrl-C.
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     protocol: Protocol,
     connections: Slab<Connection>,
     buffer: Vec<u8>,
-    /// The time at which the kernel reported what is being worked on.
+    /// When the kernel reported what is being worked on.
     now: Instant,
 }
 
 // ANCHOR: main
 fn main() -> Result<()> {
     let (address, protocol) = server_models::arguments();
-    let mut listener = listen(&address)?;
     let mut poll = Poll::new()?;
-    let registry = poll.registry().try_clone()?;
-    registry.register(&mut listener, LISTENER, Interest::READABLE)?;
-    let waker = Waker::new(&registry, CTRL_C)?;
-    ctrlc::set_handler(move || waker.wake().unwrap_or_default())?;
-
+    wake_at_ctrl_c(poll.registry(), CTRL_C)?;
     let mut server = Server {
-        registry,
-        listener: Some(listener),
+        registry: poll.registry().try_clone()?,
+        listener: Some(Listener::bind(&address, poll.registry(), LISTENER)?),
         protocol,
-        connections: Slab::new(),
+        // Memory that nobody has written to costs nothing, and this need never be moved.
+        connections: Slab::with_capacity(CONNECTION_LIMIT),
         buffer: vec![0; BUFFER_SIZE],
         now: Instant::now(),
     };
     let mut events = Events::with_capacity(EVENTS);
     let mut tick = Instant::now();
     let mut deadline = None;
-    while deadline.is_none_or(|time| tick < time && !server.connections.is_empty()) {
+    while deadline.is_none_or(|time| server.now < time && !server.connections.is_empty()) {
         match poll.poll(&mut events, Some(ACCEPT_PAUSE)) {
             Err(error) if error.kind() == Interrupted => {}
             result => result.context("cannot wait for events")?,
@@ -58,87 +53,69 @@ fn main() -> Result<()> {
         server.now = Instant::now();
         for event in &events {
             match event.token() {
-                LISTENER => server.accept(),
-                CTRL_C if deadline.is_none() => {
-                    server.listener = None;
-                    deadline = Some(Instant::now() + GRACE);
-                    eprintln!("no new connections");
-                }
-                // A second Ctrl-C cuts it short.
-                CTRL_C => deadline = Some(tick),
+                LISTENER => server.accept_some(),
+                CTRL_C => deadline = Some(server.stop()),
                 Token(key) => server.proceed(key, event.is_read_closed()),
             }
         }
-        if tick.elapsed() >= ACCEPT_PAUSE {
-            tick = Instant::now();
-            server.accept();
-            server.drop_late();
+        if server.now >= tick + ACCEPT_PAUSE {
+            tick = server.now;
+            // An `accept` that failed is reported by nobody, nor is a silent client.
+            server.accept_some();
+            server.connections.retain(|_, each| !each.is_late(tick));
         }
     }
-    match server.connections.len() {
-        0 => eprintln!("all connections have ended"),
-        _ => eprintln!("some connections are still open"),
-    }
+    say_goodbye(server.connections.is_empty());
     Ok(())
 }
 // ANCHOR_END: main
 
 impl Server {
     // ANCHOR: accept
-    /// Accepts whoever waits, and serves each at once: most have sent something already.
-    fn accept(&mut self) {
+    /// Accepts those who wait, and serves each at once: most have said something already.
+    fn accept_some(&mut self) {
         for _ in 0..BATCH {
-            if self.connections.len() >= CONNECTION_LIMIT {
-                return;
-            }
-            let Some(listener) = &self.listener else {
+            let is_full = self.connections.len() >= CONNECTION_LIMIT;
+            let Some(listener) = self.listener.as_ref().filter(|_| !is_full) else {
                 return;
             };
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    let connection = Connection::new(stream, peer, self.protocol);
-                    let key = self.connections.insert(connection);
-                    self.proceed(key, false);
-                }
-                Err(error) if error.kind() == WouldBlock => return,
-                Err(error) => {
-                    eprintln!("cannot accept a connection: {error}");
-                    // Too many open files, say: the next tick is soon enough.
-                    return;
-                }
-            }
+            let Some((stream, peer)) = listener.accept() else {
+                return;
+            };
+            let connection = Connection::new(stream, peer, self.protocol, self.now);
+            let key = self.connections.insert(connection);
+            self.proceed(key, false);
+        }
+        if let Some(listener) = &mut self.listener {
+            listener.ask_again();
         }
     }
     // ANCHOR_END: accept
 
     // ANCHOR: proceed
-    /// Lets one connection go on, and sees what became of it.
+    /// Lets one connection go on as far as it can.
     fn proceed(&mut self, key: usize, has_end: bool) {
-        // It may have ended since the kernel reported it.
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
         let is_stopping = self.listener.is_none();
-        let result = connection
-            .proceed(self.now, &mut self.buffer, has_end, is_stopping)
-            .and_then(|state| connection.watch(state, &self.registry, Token(key)));
-        match result {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(error) => eprintln!("{}: {error}", connection.peer),
+        // It may have ended since the kernel reported it.
+        if let Some(connection) = self.connections.get_mut(key) {
+            let state =
+                connection.proceed(self.now, &mut self.buffer, has_end, is_stopping);
+            if !connection.is_to_stay(state, &self.registry, Token(key)) {
+                self.connections.remove(key);
+            }
         }
-        self.connections.remove(key);
     }
     // ANCHOR_END: proceed
 
-    /// Drops those who have been silent, or slow, for too long.
-    fn drop_late(&mut self) {
-        self.connections.retain(|_, connection| {
-            let is_late = connection.since.elapsed() > TIMEOUT;
-            if is_late {
-                eprintln!("{}: timed out", connection.peer);
+    /// Refuses new clients, and says until when those that are there may go on.
+    fn stop(&mut self) -> Instant {
+        match self.listener.take() {
+            Some(_) => {
+                eprintln!("no new connections");
+                self.now + GRACE
             }
-            !is_late
-        });
+            // A second Ctrl-C cuts it short.
+            None => self.now,
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct Report {
     options: Options,
     /// How many answers have come while it counted.
     pub answers: u64,
+    /// How many have come at all, for those who set the server's own figures beside them.
+    pub answers_in_all: u64,
     /// How many of the connections beside the working ones the server has closed.
     pub closed: usize,
     /// Requests that were due and could not be sent, since no connection was free.
@@ -39,6 +41,7 @@ impl Report {
         Ok(Report {
             options,
             answers: 0,
+            answers_in_all: 0,
             closed: 0,
             unsent: 0,
             failures: BTreeMap::new(),
@@ -145,6 +148,7 @@ impl Report {
             "closed": self.closed,
             "seconds": options.duration.as_secs_f64(),
             "answers": self.answers,
+            "answers_in_all": self.answers_in_all,
             "answers_per_second": self.answers_per_second(),
             "failures": self.failures,
             "unsent": self.unsent,

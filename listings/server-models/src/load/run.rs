@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use mio::{Events, Poll, Token};
 
+use crate::BUFFER_SIZE;
+use crate::listening::raise_descriptor_limit;
 use crate::load::connection::{Connection, Failure};
 use crate::load::exchange::{self, Answer, Progress};
 use crate::load::options::Options;
 use crate::load::report::Report;
-use crate::{BUFFER_SIZE, raise_descriptor_limit};
 
 /// How many events one call may report.
 const EVENTS: usize = 1024;
@@ -43,7 +44,7 @@ struct Run<'a> {
 
 /// Does what `options` say.
 pub fn run(options: &Options) -> Result<Report> {
-    raise_descriptor_limit()?;
+    raise_descriptor_limit();
     let server = find(options)?;
     let request = exchange::request(options);
     let mut others = Vec::new();
@@ -148,6 +149,7 @@ impl Run<'_> {
                 }
                 if let Some(request) = connection.request.take() {
                     let now = Instant::now();
+                    self.report.answers_in_all += 1;
                     if now >= self.start && now < self.end {
                         self.report.answers += 1;
                     }
