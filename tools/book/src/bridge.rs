@@ -14,8 +14,8 @@ use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::cache::Cache;
-use crate::compile;
-use crate::directive::{self, Directive};
+use crate::compile::{self, Profile};
+use crate::directive::{self, Directive, Part};
 use crate::include;
 use crate::late::Late;
 use crate::project::Project;
@@ -66,7 +66,7 @@ impl Preprocessor for Bridge {
         let chapters: Vec<&Chapter> = book.chapters().filter(|c| !c.is_draft_chapter()).collect();
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
 
-        for task in &mut tasks {
+        for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
             task.output = self.known(task, &cache);
         }
         self.compile(&mut tasks)?;
@@ -123,14 +123,14 @@ impl Bridge {
             }
             for directive in directives {
                 let location = source.locate(&chapter.content, directive.range.start);
-                match self.scene(&directive, cache) {
-                    Ok(scene) => tasks.push(Task {
+                match self.prepare(&directive, cache) {
+                    Ok((scene, output)) => tasks.push(Task {
                         chapter: number,
                         directive,
                         location,
                         folder: source.folder(),
                         scene,
-                        output: None,
+                        output: output.map(Ok),
                     }),
                     Err(error) => mistakes.push(format!("{location}: {error:#}")),
                 }
@@ -140,14 +140,22 @@ impl Bridge {
         Ok(tasks)
     }
 
-    /// If the directive plays a scene: its listings, and the name of its result.
-    fn scene(&self, directive: &Directive, cache: &Cache) -> Result<Option<(Cast, String)>> {
-        let Some(scene) = &directive.scene else {
-            return Ok(None);
-        };
-        let cast = scene.check(&self.project)?;
-        let key = cache.key(&directive.command, cast.all());
-        Ok(Some((cast, key)))
+    /// If the directive plays a scene: its listings, and the name of its result. If it shows a recording: what that looks like.
+    fn prepare(
+        &self,
+        directive: &Directive,
+        cache: &Cache,
+    ) -> Result<(Option<(Cast, String)>, Option<String>)> {
+        Ok(match &directive.part {
+            None => (None, None),
+            Some(Part::Scene(scene)) => {
+                let cast = scene.check(&self.project)?;
+                let key = cache.key(&directive.command, cast.all());
+                (Some((cast, key)), None)
+            }
+            Some(Part::Recorded(scene)) => (None, Some(scene.recorded_page(&self.project)?)),
+            Some(Part::Chart(chart)) => (None, Some(chart.page(&self.project)?)),
+        })
     }
 
     /// Compiles the listings of all scenes that are to run.
@@ -197,8 +205,9 @@ impl Bridge {
                     folder: task.folder.clone(),
                     address: cast.and_then(|cast| cast.listing.address),
                     programs: cast.map_or_else(Default::default, |cast| {
-                        compile::programs_of_all(&self.project, cast.all())
+                        compile::programs_of_all(&self.project, cast.all(), Profile::Dev)
                     }),
+                    recording: false,
                 });
             }
         }

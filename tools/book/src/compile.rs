@@ -21,9 +21,22 @@ use crate::project::Project;
 /// How long programs are kept that have been compiled from sources which have changed since. No scene takes as long.
 const KEPT: Duration = Duration::from_secs(1200);
 
+/// What programs are compiled for, as cargo knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// To be compiled in little time.
+    Dev,
+    /// To run in little time.
+    Release,
+}
+
 /// Where the programs of `listing` are once they have been compiled from these sources: a scene never meets those of others.
-pub fn programs(project: &Project, listing: &Listing) -> PathBuf {
-    let listings = project.state().join("programs").join(&listing.name);
+pub fn programs(project: &Project, listing: &Listing, profile: Profile) -> PathBuf {
+    let folder = match profile {
+        Profile::Dev => "programs",
+        Profile::Release => "programs-release",
+    };
+    let listings = project.state().join(folder).join(&listing.name);
     listings.join(&listing.sources)
 }
 
@@ -31,14 +44,34 @@ pub fn programs(project: &Project, listing: &Listing) -> PathBuf {
 pub fn programs_of_all<'a>(
     project: &Project,
     listings: impl Iterator<Item = &'a Listing>,
+    profile: Profile,
 ) -> BTreeMap<String, PathBuf> {
     listings
-        .map(|listing| (listing.name.clone(), programs(project, listing)))
+        .map(|listing| (listing.name.clone(), programs(project, listing, profile)))
         .collect()
 }
 
-/// Compiles `listing`; cargo's progress and errors go to the terminal.
+/// Compiles the programs of `listing`; cargo's progress and errors go to the terminal.
 pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
+    compile_for(project, listing, Profile::Dev, ["--bins"])
+}
+
+/// Compiles some programs of `listing` to be fast, which takes a while for each.
+pub fn compile_release<'a>(
+    project: &Project,
+    listing: &Listing,
+    programs: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
+    let bins = programs.into_iter().flat_map(|name| ["--bin", name]);
+    compile_for(project, listing, Profile::Release, bins)
+}
+
+fn compile_for<'a>(
+    project: &Project,
+    listing: &Listing,
+    profile: Profile,
+    bins: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
     fs::create_dir_all(project.state())?;
     // Between cargo and the copy below nobody else may compile: two builds can run at once.
     let lock = File::create(project.state().join("compile.lock"))?;
@@ -47,13 +80,13 @@ pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
     // In the reader's own environment: a proxy, say, is needed to fetch a listing's dependencies.
     let mut cargo = Command::new(cargo());
     cargo
-        .args([
-            "build",
-            "--bins",
-            "--message-format=json-render-diagnostics",
-            "--package",
-        ])
-        .arg(&listing.name)
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .args(match profile {
+            Profile::Dev => None,
+            Profile::Release => Some("--release"),
+        })
+        .args(bins)
+        .args(["--package", &listing.name])
         .arg("--manifest-path")
         .arg(project.root.join("Cargo.toml"))
         .arg("--target-dir")
@@ -86,7 +119,7 @@ pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
         "listings/{} has changed while the book was being built; build again",
         listing.name
     );
-    let folder = self::programs(project, listing);
+    let folder = self::programs(project, listing, profile);
     for (name, executable) in &programs {
         put(executable, &folder.join(name))?;
     }

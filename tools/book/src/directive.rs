@@ -8,6 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use regex::Regex;
 
 use crate::Cli;
+use crate::chart::Chart;
 use crate::scene::Scene;
 
 /// mdbook-cmdrun's own pattern. A directive that ends its line takes the line break with it.
@@ -42,8 +43,41 @@ pub struct Directive {
     pub expected: i32,
     /// What the shell runs.
     pub command: String,
-    /// The scene, if that is what the command plays.
-    pub scene: Option<Scene>,
+    /// What `book` puts on the page, if that is the command.
+    pub part: Option<Part>,
+}
+
+/// A part of a page that `book` makes.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// A scene that is played.
+    Scene(Scene),
+    /// A scene that has been recorded.
+    Recorded(Scene),
+    /// A chart of a measurement that has been recorded.
+    Chart(Chart),
+}
+
+impl Directive {
+    /// A command that does not stand in a chapter.
+    pub fn alone(command: String, part: Option<Part>) -> Directive {
+        Directive {
+            range: 0..0,
+            place: Place::Block,
+            ends_line: true,
+            expected: 0,
+            command,
+            part,
+        }
+    }
+
+    /// The scene that is to be played.
+    pub fn scene(&self) -> Option<&Scene> {
+        match &self.part {
+            Some(Part::Scene(scene) | Part::Recorded(scene)) => Some(scene),
+            _ => None,
+        }
+    }
 }
 
 /// Something in a chapter that the author must mend.
@@ -112,10 +146,16 @@ fn parse(
     if command.is_empty() {
         bail!("the command is missing");
     }
-    let scene = scene(command)?;
-    if scene.is_some() && place != Place::Block {
+    let part = part(command)?;
+    if let Some(part) = &part
+        && place != Place::Block
+    {
+        let what = match part {
+            Part::Scene(_) | Part::Recorded(_) => "scene",
+            Part::Chart(_) => "chart",
+        };
         bail!(
-            "a scene is a block of its own: its directive must have a line to itself, not indented"
+            "a {what} is a block of its own: its directive must have a line to itself, not indented"
         );
     }
     let command = command.to_owned();
@@ -125,7 +165,7 @@ fn parse(
         ends_line,
         expected,
         command,
-        scene,
+        part,
     }))
 }
 
@@ -158,13 +198,13 @@ fn word(text: &str) -> (&str, &str) {
     }
 }
 
-/// The scene that `command` plays, if it begins with `book`: such a command is checked before anything runs.
-fn scene(command: &str) -> Result<Option<Scene>> {
+/// What `command` puts on the page, if it begins with `book`: such a command is checked before anything runs.
+fn part(command: &str) -> Result<Option<Part>> {
     if word(command).0 != "book" {
         return Ok(None);
     }
     let words = shlex::split(command).context("a quotation mark is not closed")?;
-    Cli::scene(&words).map(Some)
+    Cli::part(&words).map(Some)
 }
 
 /// What surrounds a directive at `range`. Fails where text cannot be put without breaking what is around it.

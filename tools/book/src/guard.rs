@@ -35,6 +35,9 @@ pub struct Job {
     pub limit: usize,
     /// Where the programs are that a scene plays, by listing: the tool has compiled them, and knows what the sources were then.
     pub programs: BTreeMap<String, PathBuf>,
+    /// Whether a scene is played to be recorded: its programs have been compiled to be fast, and what it prints is JSON.
+    #[serde(default)]
+    pub recording: bool,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.

@@ -93,7 +93,10 @@ impl Listing {
     }
 }
 
-/// The files that make a listing's programs, sorted: all but its tests and what cargo made of them.
+/// What in a listing's folder its programs are not made of: tests, what cargo makes, what has been recorded, and what is to be.
+const OTHER: [&str; 4] = ["tests", "target", "recordings", "measurements.toml"];
+
+/// The files that make a listing's programs, sorted.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let entries = WalkDir::new(folder)
@@ -101,7 +104,8 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
         .sort_by_file_name()
         .into_iter();
     for entry in entries.filter_entry(|entry| {
-        entry.depth() != 1 || !matches!(entry.file_name().to_str(), Some("tests" | "target"))
+        let name = entry.file_name().to_str();
+        entry.depth() != 1 || !name.is_some_and(|name| OTHER.contains(&name))
     }) {
         let entry = entry.context("cannot read the listing")?;
         if entry.file_type().is_file() {
@@ -138,7 +142,7 @@ pub fn suggestion(wrong: &str, names: &[String]) -> String {
 }
 
 /// The sorted names of the entries of `folder` that `wanted` accepts; none if there is no such folder.
-fn names_in(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
+pub fn names_in(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -10,29 +10,41 @@ use clap::{Parser, Subcommand};
 
 mod bridge;
 mod cache;
+mod chart;
 mod compile;
 mod directive;
+mod foreign;
 mod guard;
 mod include;
 mod late;
 mod listing;
+mod machine;
 mod markdown;
+mod measurement;
+mod plot;
 mod preprocess;
 mod process;
 mod progress;
 mod project;
+mod record;
+mod recording;
 mod render;
 mod run;
 mod scene;
 mod server;
 mod source;
 mod text;
+mod transcript;
 mod turn;
 mod warnings;
 mod watch;
 
+use chart::Chart;
+use directive::Part;
 use guard::Job;
+use measurement::Measurement;
 use project::Project;
+use record::Record;
 use render::Render;
 use scene::Scene;
 
@@ -66,6 +78,13 @@ enum Task {
     },
     /// Play one scene and print it as Markdown: what the chapters' directives do
     Scene(Scene),
+    /// Draw one chart of what has been measured and print it as Markdown
+    Chart(Chart),
+    /// Run what takes too long for a build, and keep what it shows with the listing
+    Record(Record),
+    /// Measure one server, once (internal)
+    #[command(hide = true)]
+    Measure(Measurement),
     /// Be a preprocessor for stock mdBook, as book.toml says
     Preprocess {
         #[command(subcommand)]
@@ -83,8 +102,8 @@ enum Question {
 }
 
 impl Cli {
-    /// The scene that the words of a directive, `book scene …`, ask for.
-    fn scene(words: &[String]) -> Result<Scene> {
+    /// What the words of a directive, `book scene …`, ask for.
+    fn part(words: &[String]) -> Result<Part> {
         let first_lines = |error: clap::Error| {
             let text = error.to_string();
             let text: Vec<&str> = text
@@ -99,8 +118,10 @@ impl Cli {
             )
         };
         match Cli::try_parse_from(words).map_err(first_lines)?.task {
-            Task::Scene(scene) => Ok(scene),
-            _ => bail!("a directive can only run `book scene`"),
+            Task::Scene(scene) if scene.recorded.is_some() => Ok(Part::Recorded(scene)),
+            Task::Scene(scene) => Ok(Part::Scene(scene)),
+            Task::Chart(chart) => Ok(Part::Chart(chart)),
+            _ => bail!("a directive can only run `book scene` or `book chart`"),
         }
     }
 }
@@ -113,6 +134,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_being_recorded() -> Result<bool> {
+    Ok(Job::current()?.is_some_and(|job| job.recording))
 }
 
 fn run(task: Task) -> Result<ExitCode> {
@@ -135,13 +160,28 @@ fn run(task: Task) -> Result<ExitCode> {
             };
             render::build(&render, dest_dir)?;
         }
+        Task::Scene(scene) if scene.recorded.is_some() && !is_being_recorded()? => {
+            print!("{}", scene.recorded_page(&project()?)?);
+        }
         Task::Scene(scene) => match Job::current()? {
             Some(job) => {
                 process::die_with_this_parent()?;
-                print!("{}", scene.play(&project()?, &job)?);
+                let terminals = scene.play(&project()?, &job)?;
+                if job.recording {
+                    println!("{}", serde_json::to_string(&terminals)?);
+                } else {
+                    print!("{}", markdown::scene(&terminals));
+                }
             }
             None => print!("{}", run::by_hand(&project()?, &tool, scene)?),
         },
+        Task::Chart(chart) => print!("{}", chart.page(&project()?)?),
+        Task::Record(record) => record.run(&project()?, &tool)?,
+        Task::Measure(measurement) => {
+            let job = Job::current()?.context("`book record` starts this")?;
+            process::die_with_this_parent()?;
+            println!("{}", serde_json::to_string(&measurement.run(&job)?)?);
+        }
         Task::Preprocess { question: None } => {
             preprocess::preprocess(tool, io::stdin().lock(), io::stdout().lock())?;
         }

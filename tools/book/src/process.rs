@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use serde::{Deserialize, Serialize};
 
 /// A program that prints more than this, on stdout and stderr together, is stopped: its page could not be read anyway.
 pub const OUTPUT_LIMIT: usize = 64 * 1024;
@@ -79,7 +80,8 @@ pub fn die_with_this_parent() -> Result<()> {
 }
 
 /// Which of its two outputs a program used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stream {
     Stdout,
     Stderr,

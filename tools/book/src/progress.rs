@@ -4,27 +4,34 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How many of the directives have run.
+/// How many things have been done.
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    pub fn start(length: usize) -> Progress {
+    /// `length` things will be done; `name` is what they are called.
+    pub fn start(length: usize, name: &str) -> Progress {
         let bar = ProgressBar::new(length as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} scenes  {wide_msg}") {
+        let template = format!("{{bar:24}} {{pos}}/{{len}} {name}  {{wide_msg}}");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Progress { bar }
     }
 
-    /// The directive at `location` begins to run.
-    pub fn begin(&self, location: &str) {
+    /// One of them begins to run.
+    pub fn begin(&self, name: &str) {
         if self.bar.is_hidden() {
-            eprintln!("running {location}");
+            eprintln!("running {name}");
         }
-        self.bar.set_message(location.to_owned());
+        self.bar.set_message(name.to_owned());
+    }
+
+    /// Says something above the bar.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
     }
 
     pub fn end(&self) {
@@ -33,6 +40,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
+    /// The bar vanishes: what matters has been said.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -10,9 +10,10 @@ use std::thread;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use mdbook_cmdrun::CmdRun;
+use tempfile::TempDir;
 
-use crate::compile;
-use crate::directive::{Directive, Place};
+use crate::compile::{self, Profile};
+use crate::directive::{Directive, Part, Place};
 use crate::guard::{Job, Report};
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
@@ -23,6 +24,9 @@ use crate::turn::Turn;
 
 /// Seconds that a command other than a scene may take.
 const DEADLINE: u64 = 10;
+
+/// Seconds that one run of a measurement may take.
+const MEASUREMENT_DEADLINE: u64 = 300;
 
 /// A scene's Markdown may be that much longer than what its programs print.
 const MARKDOWN_LIMIT: usize = 16 * OUTPUT_LIMIT;
@@ -43,6 +47,41 @@ pub struct Run {
     pub address: Option<SocketAddr>,
     /// Where the programs of the scene's listings are, by listing.
     pub programs: BTreeMap<String, PathBuf>,
+    /// Whether the result is to be recorded.
+    pub recording: bool,
+}
+
+/// Where directives run, one by one or at the same time.
+pub struct Runner {
+    tool: PathBuf,
+    /// A folder for each of them. It is removed with this.
+    jobs: TempDir,
+    pub progress: Progress,
+}
+
+impl Runner {
+    /// For `length` directives; `name` is what they are called.
+    pub fn new(project: &Project, tool: &Path, length: usize, name: &str) -> Result<Runner> {
+        fs::create_dir_all(project.state())?;
+        let jobs = tempfile::Builder::new()
+            .prefix(&format!("jobs-{}-", std::process::id()))
+            .tempdir_in(project.state())
+            .context("cannot make a folder for jobs")?;
+        Ok(Runner {
+            tool: tool.into(),
+            jobs,
+            progress: Progress::start(length, name),
+        })
+    }
+
+    /// Runs a directive, when it is its turn.
+    pub fn run(&self, run: &Run) -> Result<String> {
+        let _turn = run.address.map(Turn::wait);
+        self.progress.begin(&run.location);
+        let result = run_one(&self.tool, run, self.jobs.path());
+        self.progress.end();
+        result
+    }
 }
 
 /// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another, so
@@ -52,13 +91,7 @@ pub fn start(
     tool: &Path,
     runs: Vec<Run>,
 ) -> Result<Receiver<(usize, Result<String>)>> {
-    fs::create_dir_all(project.state())?;
-    let jobs = tempfile::Builder::new()
-        .prefix(&format!("jobs-{}-", std::process::id()))
-        .tempdir_in(project.state())
-        .context("cannot make a folder for jobs")?;
-    let progress = Progress::start(runs.len());
-
+    let runner = Runner::new(project, tool, runs.len(), "scenes")?;
     let mut by_address = BTreeMap::<SocketAddr, Vec<Run>>::new();
     let mut queue: Vec<Vec<Run>> = Vec::new();
     for run in runs {
@@ -73,18 +106,15 @@ pub fn start(
 
     let (sender, results) = mpsc::channel();
     // The last worker removes the folder, and ends the progress bar.
-    let shared = Arc::new((Mutex::new(queue), progress, jobs, tool.to_owned()));
+    let shared = Arc::new((Mutex::new(queue), runner));
     for _ in 0..WORKERS {
         let shared = Arc::clone(&shared);
         let sender = sender.clone();
         thread::spawn(move || {
-            let (queue, progress, jobs, tool) = &*shared;
+            let (queue, runner) = &*shared;
             while let Some(group) = take(queue) {
                 for run in group {
-                    let _turn = run.address.map(Turn::wait);
-                    progress.begin(&run.location);
-                    let result = run_one(tool, &run, jobs.path());
-                    progress.end();
+                    let result = runner.run(&run);
                     // Nobody is there to receive it if the build has failed already.
                     let _ = sender.send((run.number, result));
                 }
@@ -107,18 +137,12 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
     let command = shlex::try_join(words.iter().map(String::as_str))?;
     let run = Run {
         number: 0,
-        directive: Directive {
-            range: 0..0,
-            place: Place::Block,
-            ends_line: true,
-            expected: 0,
-            command: format!("book {command}"),
-            scene: Some(scene),
-        },
+        directive: Directive::alone(format!("book {command}"), Some(Part::Scene(scene))),
         location: format!("a scene of {}", cast.listing.name),
         folder: std::env::current_dir()?,
         address: cast.listing.address,
-        programs: compile::programs_of_all(project, cast.all()),
+        programs: compile::programs_of_all(project, cast.all(), Profile::Dev),
+        recording: false,
     };
     let results = start(project, tool, vec![run])?;
     let (_, result) = results.recv().context("the scene was lost")?;
@@ -132,16 +156,17 @@ fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
     let folder = tempfile::tempdir_in(jobs).context("cannot make a folder for a job")?;
     let job = Job {
         command: directive.command.clone(),
-        deadline: directive
-            .scene
-            .as_ref()
-            .map_or(DEADLINE, |scene| scene.longest()),
-        limit: if directive.scene.is_some() {
-            MARKDOWN_LIMIT
-        } else {
-            OUTPUT_LIMIT
+        deadline: match (directive.scene(), run.recording) {
+            (Some(scene), _) => scene.longest(),
+            (None, true) => MEASUREMENT_DEADLINE,
+            (None, false) => DEADLINE,
+        },
+        limit: match directive.scene() {
+            Some(_) => MARKDOWN_LIMIT,
+            None => OUTPUT_LIMIT,
         },
         programs: run.programs.clone(),
+        recording: run.recording,
         report: folder.path().join("report.json"),
         tool: std::process::id(),
     };
@@ -165,14 +190,15 @@ fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
     if report.code != Some(directive.expected) {
         return Err(failure(directive, &report, &output));
     }
-    Ok(match (&directive.scene, directive.place) {
-        (Some(_), _) => output,
-        (None, Place::Block) => text::block(&text::readable(output.as_bytes())),
-        (None, Place::Inline) if directive.ends_line => {
-            format!("{}\n", text::inline(&text::readable(output.as_bytes())))
-        }
-        (None, Place::Inline) => text::inline(&text::readable(output.as_bytes())),
-        (None, Place::Code) => text::in_block(&text::readable(output.as_bytes())),
+    if run.recording || directive.scene().is_some() {
+        return Ok(output);
+    }
+    let output = text::readable(output.as_bytes());
+    Ok(match directive.place {
+        Place::Block => text::block(&output),
+        Place::Inline if directive.ends_line => format!("{}\n", text::inline(&output)),
+        Place::Inline => text::inline(&output),
+        Place::Code => text::in_block(&output),
     })
 }
 

@@ -120,7 +120,7 @@ fn after_an_edit_to_another_listing_only_its_scenes_run() {
 
 #[test]
 fn after_an_edit_to_one_of_several_listings_of_a_scene_it_runs() {
-    let mut counted = Counted::new();
+    let counted = Counted::new();
     let text = CHAPTER.replace("demo 'count'", "other 'hello' 'demo/count'");
     counted.project.chapter("chapter", &text);
     let hello = [("hello", programs::HELLO)];
