@@ -149,12 +149,12 @@ fn the_server_survives_a_client_that_resets_the_connection() {
 
 #[test]
 fn the_server_gives_up_a_client_that_says_nothing() {
-    for (name, error) in [
-        ("server", "timed out"),
-        ("blocks", "temporarily unavailable"),
-    ] {
-        let server = Server::start(name);
-        let mut silent = connect(&server);
+    let servers = [
+        (Server::start("server"), "timed out"),
+        (Server::start("blocks"), "temporarily unavailable"),
+    ]
+    .map(|(server, error)| (connect(&server), server, error));
+    for (mut silent, server, error) in servers {
         let line = server.next_log_line();
         assert!(line.contains(error), "{line}");
         assert_eq!(rest(&mut silent), b"");

@@ -19,9 +19,9 @@ const CLIENTS: usize = 10_000;
 const AT_ONCE: usize = 50;
 const LONGEST_GARBAGE: usize = 10_000;
 
-/// How much the server's memory may grow, in KiB. The allocator hands out
-/// what it has a little differently in each round. 53 bytes lost with each client would be seen,
-/// and a task has hundreds.
+/// How much the server's memory may grow, in KiB: the allocator hands out what it has a
+/// little differently in each round. 53 bytes lost with each client would be seen, and a
+/// task has hundreds.
 const TOLERANCE: usize = 512;
 
 /// Numbers that look random, and are the same in each run: xorshift64.

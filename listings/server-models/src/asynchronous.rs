@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::conversation::{Conversation, Next, Protocol};
+use crate::socket::hold_until_close;
 use crate::{BUFFER_SIZE, TIMEOUT};
 
 // ANCHOR: serve
@@ -42,6 +43,9 @@ async fn converse(
         });
         let next = timeout_at(deadline, received).await??;
         if !answer.is_empty() {
+            if next == Next::Close {
+                hold_until_close(stream);
+            }
             timeout_at(deadline, stream.write_all(&answer)).await??;
             deadline = Instant::now() + TIMEOUT;
         }

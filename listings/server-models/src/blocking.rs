@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use socket2::SockRef;
 
 use crate::conversation::{Conversation, Next, Protocol};
-use crate::listening::{defer_accept, listen};
+use crate::socket::{defer_accept, hold_until_close, listen};
 use crate::{ACCEPT_PAUSE, BUFFER_SIZE, GRACE, TIMEOUT, say_goodbye};
 
 /// A listening socket, and what is spoken there.
@@ -119,6 +119,9 @@ impl Server {
             let is_stopping = self.is_stopping.load(Relaxed);
             let next = conversation.take(&buffer[..length], is_stopping, &mut answer);
             if !answer.is_empty() {
+                if next == Next::Close {
+                    hold_until_close(&stream);
+                }
                 write_all(&mut stream, &answer, since + TIMEOUT)?;
                 answer.clear();
                 since = Instant::now();

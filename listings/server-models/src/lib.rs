@@ -8,9 +8,9 @@ use lexopt::Arg::{Long, Value};
 pub mod asynchronous;
 pub mod blocking;
 pub mod conversation;
-pub mod listening;
 pub mod load;
 pub mod nonblocking;
+pub mod socket;
 
 use conversation::Protocol;
 

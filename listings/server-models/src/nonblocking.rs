@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token, Waker};
 
 use crate::TIMEOUT;
 use crate::conversation::{Conversation, Next, Protocol};
-use crate::listening::{defer_accept, listen};
+use crate::socket::{defer_accept, hold_until_close, listen};
 
 /// What the kernel reports of a connection.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -159,6 +159,9 @@ impl Connection {
             is_empty = length < buffer.len() && !has_end;
             let bytes = &buffer[..length];
             self.next = self.conversation.take(bytes, is_stopping, &mut self.unsent);
+            if self.next == Next::Close {
+                hold_until_close(&self.stream);
+            }
         }
         Ok(State::Ready)
     }

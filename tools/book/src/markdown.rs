@@ -1,22 +1,18 @@
-//! How a scene looks on its page.
+//! How scenes and recordings look on their page.
 
 use crate::process::Stream;
-use crate::scene::Terminal;
+use crate::recording::Provenance;
 use crate::text;
+use crate::transcript::Transcript;
 
 /// The terminals as Markdown: for each the command, in a block of its own so that it copies without a prompt, and what it printed.
-pub fn scene(terminals: &[Terminal]) -> String {
+pub fn scene(terminals: &[Transcript]) -> String {
     let mut page = String::from("<div class=\"scene\">\n");
     for terminal in terminals {
         page.push_str("<div class=\"terminal\">\n\n");
         page.push_str(&command(&terminal.command));
         page.push_str(&output(terminal));
-        if let Some(code) = terminal
-            .process
-            .status
-            .and_then(|status| status.code())
-            .filter(|code| *code != 0)
-        {
+        if let Some(code) = terminal.exit.filter(|code| *code != 0) {
             page.push_str(&format!("<p class=\"exit\">exit code {code}</p>\n"));
         }
         page.push_str("</div>\n");
@@ -25,8 +21,54 @@ pub fn scene(terminals: &[Terminal]) -> String {
     page
 }
 
+/// A scene that has been recorded, and where it comes from.
+pub fn recorded(terminals: &[Transcript], provenance: &str) -> String {
+    let scene = scene(terminals);
+    format!("<div class=\"recorded\">\n{scene}{provenance}\n</div>\n\n")
+}
+
+/// Where and when something has been recorded, in one line; `command` records it again, and `changed` are the listings that
+/// have changed since.
+pub fn provenance(provenance: &Provenance, command: &str, changed: &[String]) -> String {
+    let Provenance {
+        kernel, cpu, cores, ..
+    } = provenance;
+    let date = provenance.date();
+    let programs: Vec<String> = provenance
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let cores = match cores {
+        1 => "1 core".into(),
+        cores => format!("{cores} cores"),
+    };
+    let changed = match changed {
+        [] => String::new(),
+        changed => format!(
+            " <strong class=\"changed\">{} has changed since.</strong>",
+            line(&changed.join(" and "))
+        ),
+    };
+    format!(
+        "<p class=\"provenance\">Recorded on {}.{changed} <code>{}</code> records it on your machine.</p>",
+        line(&format!(
+            "{date} under {kernel} on {cpu}, {cores}, with {}",
+            programs.join(", ")
+        )),
+        line(command)
+    )
+}
+
+/// `text` for the inside of an HTML element in a block that a blank line would end.
+pub fn line(text: &str) -> String {
+    let readable = text::readable(text.as_bytes());
+    text::html(&readable.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// A command. On a narrow screen it is broken between words only: a lone `-` at the end of a line would look like an argument.
 fn command(command: &str) -> String {
+    let command = text::readable(command.as_bytes());
     let words = command.split(' ').map(|word| match text::html(word) {
         word if word.contains('-') => format!("<span class=\"word\">{word}</span>"),
         word => word,
@@ -36,9 +78,10 @@ fn command(command: &str) -> String {
 }
 
 /// What a program printed, with the lines of stderr marked. The element is `samp`, since mdBook puts a copy button on every `code`.
-fn output(terminal: &Terminal) -> String {
+fn output(terminal: &Transcript) -> String {
     let mut inside = String::new();
-    for (stream, lines) in paragraphs(&terminal.process.output) {
+    for (stream, lines) in &terminal.output {
+        let lines = text::readable(lines.as_bytes());
         match stream {
             Stream::Stdout => inside.push_str(&text::html(&lines)),
             Stream::Stderr => {
@@ -54,33 +97,4 @@ fn output(terminal: &Terminal) -> String {
         "<pre class=\"output\"><samp>{}</samp></pre>\n",
         inside.trim_end_matches('\n')
     )
-}
-
-/// The terminals as plain text, for an error message.
-pub fn plain(terminals: &[Terminal]) -> String {
-    let mut all = String::from("the scene did not do what it should; this is what was printed:");
-    for terminal in terminals {
-        all.push_str(&format!("\n  $ {}", terminal.command));
-        for (_, lines) in paragraphs(&terminal.process.output) {
-            for line in lines.lines() {
-                all.push_str(&format!("\n  {line}"));
-            }
-        }
-    }
-    all
-}
-
-/// Joins neighbouring pieces of the same stream, and makes them readable.
-fn paragraphs(output: &[(Stream, Vec<u8>)]) -> Vec<(Stream, String)> {
-    let mut joined: Vec<(Stream, Vec<u8>)> = Vec::new();
-    for (stream, bytes) in output {
-        match joined.last_mut() {
-            Some((last, all)) if last == stream => all.extend(bytes),
-            _ => joined.push((*stream, bytes.clone())),
-        }
-    }
-    joined
-        .into_iter()
-        .map(|(stream, bytes)| (stream, text::readable(&bytes)))
-        .collect()
 }

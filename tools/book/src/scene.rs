@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 
 use crate::guard::Job;
@@ -13,6 +14,8 @@ use crate::listing::Listing;
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
 use crate::project::Project;
+use crate::recording::{self, Content, Recording};
+use crate::transcript::{self, Transcript};
 
 /// A server says this, and where, in the first line that it prints.
 const LISTENING: &str = "listening on ";
@@ -32,35 +35,47 @@ pub struct Scene {
     /// How long each program may take
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub deadline: u64,
+    /// Show what `cargo book record` has recorded under this name, rather than play it
+    #[arg(long, value_name = "NAME", value_parser = recording::name)]
+    pub recorded: Option<String>,
     /// A folder in listings/
     pub listing: String,
     /// A program and its arguments; `LISTING/PROGRAM` is one of another listing; with ` &` at its end the next program starts after
-    /// its first line
+    /// its first line. A recorded scene can have programs of this machine, too
     #[arg(required = true)]
     pub programs: Vec<String>,
 }
 
+/// What makes one scene another than the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    fails: i32,
+    closed_port: bool,
+    programs: Vec<String>,
+}
+
 /// One program of a scene, as its author wrote it.
 struct Line {
-    /// The name of its listing.
-    listing: String,
+    /// The name of its listing; none if it is a program of this machine.
+    listing: Option<String>,
     program: String,
     arguments: Vec<String>,
     in_background: bool,
 }
 
-/// The listings that a scene needs.
+/// All that a scene needs.
 pub struct Cast {
-    /// The scene's own one: its address is the scene's.
+    /// The scene's own listing: its address is the scene's.
     pub listing: Listing,
     pub others: Vec<Listing>,
+    lines: Vec<Line>,
 }
 
 /// One program of a scene, running or ended.
-pub struct Terminal {
+struct Terminal {
     /// What a reader types.
-    pub command: String,
-    pub process: Process,
+    command: String,
+    process: Process,
 }
 
 impl Scene {
@@ -70,14 +85,19 @@ impl Scene {
         let mut cast = Cast {
             listing,
             others: Vec::new(),
+            lines: Vec::new(),
         };
-        for line in self.lines()? {
-            if !cast.all().any(|known| known.name == line.listing) {
-                cast.others.push(Listing::load(project, &line.listing)?);
+        for text in &self.programs {
+            let line = self.line(text, &cast.listing)?;
+            if let Some(name) = &line.listing {
+                if cast.all().all(|known| known.name != *name) {
+                    cast.others.push(Listing::load(project, name)?);
+                }
+                for listing in cast.all().filter(|known| known.name == *name) {
+                    listing.check_program(&line.program)?;
+                }
             }
-            for listing in cast.all().filter(|known| known.name == line.listing) {
-                listing.check_program(&line.program)?;
-            }
+            cast.lines.push(line);
         }
         ensure!(
             !self.closed_port || cast.listing.address.is_some(),
@@ -93,8 +113,33 @@ impl Scene {
         self.deadline * (self.programs.len() as u64 + 1) + 1
     }
 
-    /// Plays the scene, as `job` says, and returns it as Markdown.
-    pub fn play(&self, project: &Project, job: &Job) -> Result<String> {
+    /// What makes it another than the next.
+    pub fn words(&self) -> Words {
+        Words {
+            fails: self.fails,
+            closed_port: self.closed_port,
+            programs: self.programs.clone(),
+        }
+    }
+
+    /// What has been recorded of it, as Markdown.
+    pub fn recorded_page(&self, project: &Project) -> Result<String> {
+        let cast = self.check(project)?;
+        let name = self.recorded.as_deref().unwrap_or_default();
+        let recording = Recording::load(&cast.listing, name)?;
+        let again = recording::command(&cast.listing.name, name);
+        match &recording.content {
+            Content::Scene { words, terminals } if *words == self.words() => {
+                let changed = recording.provenance.changed(cast.all());
+                let provenance = markdown::provenance(&recording.provenance, &again, &changed);
+                Ok(markdown::recorded(terminals, &provenance))
+            }
+            _ => bail!("another scene has been recorded as {name:?}; `{again}` records this one"),
+        }
+    }
+
+    /// Plays the scene, as `job` says.
+    pub fn play(&self, project: &Project, job: &Job) -> Result<Vec<Transcript>> {
         let cast = self.check(project)?;
         // The tool removes it, whatever happens.
         let folder =
@@ -102,7 +147,7 @@ impl Scene {
         let stage = Stage {
             scene: self,
             job,
-            listing: &cast.listing,
+            cast: &cast,
             folder: folder.path(),
         };
         let mut terminals = Vec::new();
@@ -110,34 +155,37 @@ impl Scene {
         for terminal in &mut terminals {
             terminal.process.stop().context(terminal.command.clone())?;
         }
+        let transcripts: Vec<Transcript> = terminals
+            .iter()
+            .map(|terminal| Transcript::of(&terminal.command, &terminal.process))
+            .collect();
         match outcome {
-            Ok(()) => Ok(markdown::scene(&terminals)),
-            Err(error) => Err(error.context(markdown::plain(&terminals))),
+            Ok(()) => Ok(transcripts),
+            Err(error) => Err(error.context(transcript::plain(&transcripts))),
         }
     }
 
-    fn lines(&self) -> Result<Vec<Line>> {
-        let line = |text: &String| {
-            let (text, in_background) = match text.trim_end().strip_suffix(" &") {
-                Some(text) => (text, true),
-                None => (text.as_str(), false),
-            };
-            let mut words = shlex::split(text)
-                .with_context(|| format!("a quotation mark in {text:?} is not closed"))?;
-            ensure!(!words.is_empty(), "a program is missing: {text:?}");
-            let program = words.remove(0);
-            let (listing, program) = match program.split_once('/') {
-                Some((listing, program)) => (listing.to_owned(), program.to_owned()),
-                None => (self.listing.clone(), program),
-            };
-            Ok(Line {
-                listing,
-                program,
-                arguments: words,
-                in_background,
-            })
+    /// Reads what the author wrote of one program; `own` is the scene's listing.
+    fn line(&self, text: &str, own: &Listing) -> Result<Line> {
+        let (text, in_background) = match text.trim_end().strip_suffix(" &") {
+            Some(text) => (text, true),
+            None => (text, false),
         };
-        self.programs.iter().map(line).collect()
+        let mut words = shlex::split(text)
+            .with_context(|| format!("a quotation mark in {text:?} is not closed"))?;
+        ensure!(!words.is_empty(), "a program is missing: {text:?}");
+        let program = words.remove(0);
+        let (listing, program) = match program.split_once('/') {
+            Some((listing, program)) => (Some(listing.to_owned()), program.to_owned()),
+            None if self.recorded.is_some() && !own.programs.contains(&program) => (None, program),
+            None => (Some(own.name.clone()), program),
+        };
+        Ok(Line {
+            listing,
+            program,
+            arguments: words,
+            in_background,
+        })
     }
 }
 
@@ -146,6 +194,20 @@ impl Cast {
     pub fn all(&self) -> impl Iterator<Item = &Listing> {
         std::iter::once(&self.listing).chain(&self.others)
     }
+
+    /// The programs of `listing` that the scene needs.
+    pub fn programs_of(&self, listing: &str) -> impl Iterator<Item = &str> {
+        self.lines
+            .iter()
+            .filter(move |line| line.listing.as_deref() == Some(listing))
+            .map(|line| line.program.as_str())
+    }
+
+    /// The programs that no listing has.
+    pub fn foreign(&self) -> impl Iterator<Item = &str> {
+        let lines = self.lines.iter().filter(|line| line.listing.is_none());
+        lines.map(|line| line.program.as_str())
+    }
 }
 
 /// What all programs of a scene have in common.
@@ -153,28 +215,29 @@ struct Stage<'a> {
     scene: &'a Scene,
     /// It says where the programs are.
     job: &'a Job,
-    listing: &'a Listing,
+    cast: &'a Cast,
     /// Where the programs run; removed afterwards.
     folder: &'a Path,
 }
 
 impl Stage<'_> {
     fn play(&self, terminals: &mut Vec<Terminal>) -> Result<()> {
-        let lines = self.scene.lines()?;
-        let reserved = match self.listing.address {
+        let lines = &self.cast.lines;
+        let documented = self.cast.listing.address;
+        let reserved = match documented {
             Some(address) if self.scene.closed_port => Some(ClosedPort::reserve(address)?),
             _ => None,
         };
         // Where the listing's server really is, if not where it is documented to be.
         let mut moved_to = match &reserved {
-            Some(port) if Some(port.address) != self.listing.address => Some(port.address),
+            Some(port) if Some(port.address) != documented => Some(port.address),
             _ => None,
         };
         let last = lines.len() - 1;
         for (number, line) in lines.iter().enumerate() {
             let mut terminal = self.start(line, moved_to)?;
             let mut ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
-            let taken = number == 0 && last > 0 && self.listing.address.is_some();
+            let taken = number == 0 && last > 0 && documented.is_some();
             if taken
                 && terminal
                     .process
@@ -189,9 +252,8 @@ impl Stage<'_> {
             if moved_to.is_none() {
                 let address = listening_on(&terminal.process);
                 // A name like `localhost` may stand for another address; the port is what others look for.
-                moved_to = address.filter(|address| {
-                    Some(address.port()) != self.listing.address.map(|a| a.port())
-                });
+                moved_to = address
+                    .filter(|address| Some(address.port()) != documented.map(|a| a.port()));
             }
             terminals.push(terminal);
             ready?;
@@ -211,26 +273,36 @@ impl Stage<'_> {
     /// Starts a program; `address` is where the listing's server is, if not where it is documented to be.
     fn start(&self, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
         let mut arguments = line.arguments.clone();
-        if let (Some(address), Some(documented)) = (address, self.listing.address) {
-            move_to(&mut arguments, documented, address);
+        if let (Some(address), Some(documented)) = (address, self.cast.listing.address) {
+            let found = replace_port(&mut arguments, documented, address);
+            if !found && line.listing.is_some() {
+                put_first(&mut arguments, address);
+            }
         }
-        let mut shown = vec![
-            "cargo",
-            "run",
-            "-q",
-            "-p",
-            &line.listing,
-            "--bin",
-            &line.program,
-        ];
-        if !arguments.is_empty() {
-            shown.push("--");
-            shown.extend(arguments.iter().map(String::as_str));
-        }
+        let mut shown = Vec::new();
+        let path = match &line.listing {
+            Some(listing) => {
+                shown.extend(["cargo", "run", "-q"]);
+                if self.job.recording {
+                    shown.push("--release");
+                }
+                shown.extend(["-p", listing, "--bin", &line.program]);
+                if !arguments.is_empty() {
+                    shown.push("--");
+                }
+                let folder = self.job.programs.get(listing);
+                folder
+                    .with_context(|| format!("{listing} has not been compiled"))?
+                    .join(&line.program)
+            }
+            None => {
+                shown.push(&line.program);
+                line.program.clone().into()
+            }
+        };
+        shown.extend(arguments.iter().map(String::as_str));
         let shown: Vec<String> = shown.into_iter().map(quoted).collect::<Result<_>>()?;
-        let folder = self.job.programs.get(&line.listing);
-        let folder = folder.with_context(|| format!("{} has not been compiled", line.listing))?;
-        let mut command = process::command(&folder.join(&line.program));
+        let mut command = process::command(&path);
         command.args(&arguments).current_dir(self.folder);
         Ok(Terminal {
             command: shown.join(" "),
@@ -341,21 +413,30 @@ fn quoted(word: &str) -> Result<String> {
     })
 }
 
-/// Changes the arguments of a program, all of which take an address as their first one, so that it uses `address` instead of
-/// the `documented` one. A path may stand behind the port.
-fn move_to(arguments: &mut Vec<String>, documented: SocketAddr, address: SocketAddr) {
+/// Changes the arguments of a program so that it uses the port of `address` where it would use the `documented` one. A scheme may stand
+/// before the host, and a path behind the port. Says whether there was any.
+fn replace_port(arguments: &mut [String], documented: SocketAddr, address: SocketAddr) -> bool {
     let mut found = false;
-    for argument in &mut *arguments {
-        let (authority, path) = argument.split_at(argument.find('/').unwrap_or(argument.len()));
+    for argument in arguments {
+        let host = argument.find("://").map_or(0, |position| position + 3);
+        let path = argument[host..]
+            .find('/')
+            .map_or(argument.len(), |position| host + position);
+        let (authority, path) = argument.split_at(path);
         if let Some(host) = authority.strip_suffix(&format!(":{}", documented.port())) {
             *argument = format!("{host}:{}{path}", address.port());
             found = true;
         }
     }
+    found
+}
+
+/// Gives a listing's program, all of which take an address as their first argument, this one unless it has one.
+fn put_first(arguments: &mut Vec<String>, address: SocketAddr) {
     let has_address = arguments
         .first()
         .is_some_and(|first| first.parse::<SocketAddr>().is_ok());
-    if !found && !has_address {
+    if !has_address {
         arguments.insert(0, address.to_string());
     }
 }

@@ -17,7 +17,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn main() -> Result<()> {
     let (address, _) = server_models::arguments();
-    server_models::listening::raise_descriptor_limit();
+    server_models::socket::raise_descriptor_limit();
 
     // ANCHOR: crowd
     // The first client has the server load what it needs in any case.

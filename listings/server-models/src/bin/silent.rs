@@ -10,7 +10,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 fn main() -> Result<()> {
     let (address, count) = server_models::address_and_count();
-    server_models::listening::raise_descriptor_limit();
+    server_models::socket::raise_descriptor_limit();
 
     let mut streams = Vec::new();
     for _ in 0..count {

@@ -17,7 +17,7 @@ static TABLE: Mutex<()> = Mutex::new(());
 
 fn main() -> Result<()> {
     let (address, protocol) = server_models::arguments();
-    let listener = server_models::listening::listen(&address)?;
+    let listener = server_models::socket::listen(&address)?;
 
     // ANCHOR: stall
     thread::spawn(|| {

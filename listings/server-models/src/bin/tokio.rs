@@ -25,7 +25,7 @@ fn main() -> Result<()> {
 }
 
 async fn run(address: &str, protocol: Protocol) -> Result<()> {
-    let listener = server_models::listening::listen(address)?;
+    let listener = server_models::socket::listen(address)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
 

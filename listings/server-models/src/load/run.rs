@@ -10,11 +10,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use mio::{Events, Poll, Token};
 
 use crate::BUFFER_SIZE;
-use crate::listening::raise_descriptor_limit;
 use crate::load::connection::{Connection, Failure};
 use crate::load::exchange::{self, Answer, Progress};
 use crate::load::options::Options;
 use crate::load::report::Report;
+use crate::socket::raise_descriptor_limit;
 
 /// How many events one call may report.
 const EVENTS: usize = 1024;

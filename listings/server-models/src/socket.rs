@@ -1,13 +1,14 @@
-//! The way all servers listen.
+//! The way all servers listen, and options of sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 #[cfg(target_os = "linux")]
 use nix::{libc, setsockopt_impl, sockopt_impl, sys::socket::setsockopt};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// How many finished handshakes may wait for `accept`; Linux takes `net.core.somaxconn` if
 /// that is less.
@@ -65,6 +66,16 @@ pub fn defer_accept(listener: &std::net::TcpListener) -> Result<()> {
     Ok(())
 }
 // ANCHOR_END: defer
+
+// ANCHOR: cork
+/// Holds back what is written from here on until the connection is closed, so that the last
+/// answer and the end of the stream travel in one packet. Only Linux can (tcp(7)).
+pub fn hold_until_close(stream: &impl AsFd) {
+    #[cfg(target_os = "linux")]
+    // If it cannot, they travel in two.
+    let _ = SockRef::from(stream).set_tcp_cork(true);
+}
+// ANCHOR_END: cork
 
 /// Allows this process as many descriptors as it may allow itself. Many systems start
 /// programs with 1,024, for the sake of those that still use select(2).

@@ -1,0 +1,179 @@
+//! Recordings: what takes too long for a build, or needs a program that not every machine has, has been run once, by
+//! `cargo book record`, and is kept with its listing. A build shows it, with where and when that was.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::foreign;
+use crate::listing::Listing;
+use crate::machine;
+use crate::measurement::{Definition, MeasuredRun};
+use crate::scene::Words;
+use crate::transcript::Transcript;
+
+/// The version of the files' format.
+const VERSION: u32 = 1;
+
+/// The file `recordings/NAME.json` of a listing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recording {
+    version: u32,
+    pub provenance: Provenance,
+    pub content: Content,
+}
+
+/// What has been recorded, and what was asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    Scene {
+        words: Words,
+        terminals: Vec<Transcript>,
+    },
+    Measurement {
+        definition: Definition,
+        runs: Vec<MeasuredRun>,
+    },
+}
+
+/// Where and when something has been recorded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Provenance {
+    /// `2026-11-22`
+    pub date: String,
+    pub kernel: String,
+    pub cpu: String,
+    pub cores: usize,
+    /// Those of the compiler, and of the programs that are not ours.
+    pub versions: BTreeMap<String, String>,
+    /// The listings' sources, as [`Listing::sources`] has them.
+    pub sources: BTreeMap<String, String>,
+}
+
+/// The name of a recording, from which that of its file is made.
+pub fn name(text: &str) -> Result<String> {
+    let is_fine = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-');
+    ensure!(
+        text.chars().all(is_fine) && text.starts_with(|first: char| first.is_ascii_lowercase()),
+        "a name begins with a letter from a to z, and has only those, digits and hyphens in it"
+    );
+    Ok(text.into())
+}
+
+/// The command that makes a recording.
+pub fn command(listing: &str, name: &str) -> String {
+    format!("cargo book record {listing} {name}")
+}
+
+/// The file of a recording, from the listing's folder.
+fn path(listing: &Listing, name: &str) -> PathBuf {
+    listing
+        .folder
+        .join("recordings")
+        .join(format!("{name}.json"))
+}
+
+impl Recording {
+    pub fn new(provenance: Provenance, content: Content) -> Recording {
+        Recording {
+            version: VERSION,
+            provenance,
+            content,
+        }
+    }
+
+    /// Reads the recording `name` of `listing`. The error says how to make it.
+    pub fn load(listing: &Listing, name: &str) -> Result<Recording> {
+        let shown = format!("listings/{}/recordings/{name}.json", listing.name);
+        let again = command(&listing.name, name);
+        let text = match fs::read_to_string(path(listing, name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("there is no {shown}; `{again}` makes it");
+            }
+            other => other.with_context(|| format!("cannot read {shown}"))?,
+        };
+        let recording: Recording = serde_json::from_str(&text)
+            .with_context(|| format!("cannot understand {shown}; `{again}` makes it anew"))?;
+        ensure!(
+            recording.version == VERSION,
+            "{shown} is of another version of this tool; `{again}` makes it anew"
+        );
+        Ok(recording)
+    }
+
+    /// Writes it, in one step: whoever reads it at the same time sees the old one or the new one.
+    pub fn store(&self, listing: &Listing, name: &str) -> Result<()> {
+        let path = path(listing, name);
+        let write = || {
+            let folder = path.parent().context("it has no folder")?;
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::Builder::new()
+                .prefix(".new-")
+                .permissions(Permissions::from_mode(0o666))
+                .tempfile_in(folder)?;
+            file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.persist(&path)?;
+            anyhow::Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl Provenance {
+    /// Here and now; `foreign` are the programs used that no listing has.
+    pub fn here<'a>(
+        listings: impl Iterator<Item = &'a Listing>,
+        foreign: impl IntoIterator<Item = &'a str>,
+    ) -> Provenance {
+        let programs = ["rustc"].into_iter().chain(foreign);
+        Provenance {
+            date: machine::date(),
+            kernel: machine::kernel(),
+            cpu: machine::cpu(),
+            cores: machine::cores(),
+            versions: programs
+                .filter_map(|name| Some((name.to_owned(), foreign::version(name)?)))
+                .collect(),
+            sources: listings
+                .map(|listing| (listing.name.clone(), listing.sources.clone()))
+                .collect(),
+        }
+    }
+
+    /// The day as a sentence has it: `22 November 2026`.
+    pub fn date(&self) -> String {
+        match self.date.parse::<Date>() {
+            Ok(date) => date.strftime("%-d %B %Y").to_string(),
+            Err(_) => self.date.clone(),
+        }
+    }
+
+    /// The listings that have changed since.
+    pub fn changed<'a>(&self, listings: impl Iterator<Item = &'a Listing>) -> Vec<String> {
+        listings
+            .filter(|listing| self.sources.get(&listing.name) != Some(&listing.sources))
+            .map(|listing| format!("The listing {}", listing.name))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_lead_to_another_folder() {
+        assert!(name("ab-echo2").is_ok());
+        for wrong in ["", "../x", "a/b", "A", "-a", "a b", "a.b"] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
