@@ -44,9 +44,15 @@ struct Task {
     location: String,
     /// The chapter's folder.
     folder: PathBuf,
-    /// For scenes: the listings, and the name of its result in the cache.
-    scene: Option<(Cast, String)>,
+    scene: Option<Played>,
     output: Option<Result<String>>,
+}
+
+/// What there is to a scene that is played.
+struct Played {
+    cast: Cast,
+    /// The name of its result in the cache.
+    key: String,
 }
 
 impl Preprocessor for Bridge {
@@ -145,13 +151,13 @@ impl Bridge {
         &self,
         directive: &Directive,
         cache: &Cache,
-    ) -> Result<(Option<(Cast, String)>, Option<String>)> {
+    ) -> Result<(Option<Played>, Option<String>)> {
         Ok(match &directive.part {
             None => (None, None),
             Some(Part::Scene(scene)) => {
                 let cast = scene.check(&self.project)?;
                 let key = cache.key(&directive.command, cast.all());
-                (Some((cast, key)), None)
+                (Some(Played { cast, key }), None)
             }
             Some(Part::Recorded(scene)) => (None, Some(scene.recorded_page(&self.project)?)),
             Some(Part::Chart(chart)) => (None, Some(chart.page(&self.project)?)),
@@ -162,7 +168,7 @@ impl Bridge {
     fn compile(&self, tasks: &mut [Task]) -> Result<()> {
         let mut outcomes = BTreeMap::<String, std::result::Result<(), String>>::new();
         for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
-            let Some((cast, _)) = &task.scene else {
+            let Some(Played { cast, .. }) = &task.scene else {
                 continue;
             };
             for listing in cast.all() {
@@ -180,7 +186,7 @@ impl Bridge {
 
     /// The output of a scene that need not run, or the stand-in of one that is running already.
     fn known(&self, task: &Task, cache: &Cache) -> Option<Result<String>> {
-        let (_, key) = task.scene.as_ref()?;
+        let key = &task.scene.as_ref()?.key;
         let command = &task.directive.command;
         let known = cache.get(key).map(Ok);
         match &self.late {
@@ -197,7 +203,7 @@ impl Bridge {
         let mut runs = Vec::new();
         for (number, task) in tasks.iter().enumerate() {
             if task.output.is_none() {
-                let cast = task.scene.as_ref().map(|(cast, _)| cast);
+                let cast = task.scene.as_ref().map(|scene| &scene.cast);
                 runs.push(Run {
                     number,
                     directive: task.directive.clone(),
@@ -232,8 +238,8 @@ impl Bridge {
                 Ok((number, result)) => {
                     let task = &mut tasks[number];
                     task.output = Some(result.and_then(|output| {
-                        if let Some((_, key)) = &task.scene {
-                            cache.put(key, &output)?;
+                        if let Some(scene) = &task.scene {
+                            cache.put(&scene.key, &output)?;
                         }
                         if let Some(late) = &self.late {
                             late.remember(&task.directive.command, &output);
@@ -250,8 +256,8 @@ impl Bridge {
         };
         let mut keys = HashMap::new();
         for (number, task) in tasks.iter_mut().enumerate() {
-            if let (None, Some((_, key))) = (&task.output, &task.scene) {
-                keys.insert(number, key.clone());
+            if let (None, Some(scene)) = (&task.output, &task.scene) {
+                keys.insert(number, scene.key.clone());
                 task.output = Some(Ok(late.stand_in(&task.directive.command)));
             }
         }

@@ -34,7 +34,9 @@ pub fn check<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
     }
     let messages = missing.iter().map(|name| match known(name) {
         Some((_, _, package)) => {
-            format!("there is no program {name:?} on the path; on Debian the package {package} has it")
+            format!(
+                "there is no program {name:?} on the path; on Debian the package {package} has it"
+            )
         }
         None => format!("there is no program {name:?}, neither in the listing nor on the path"),
     });

@@ -122,6 +122,21 @@ impl Scene {
         }
     }
 
+    /// The command that plays it.
+    pub fn command(&self) -> Result<String> {
+        let (fails, deadline) = (self.fails.to_string(), self.deadline.to_string());
+        let mut words = vec!["book", "scene", "--fails", &fails, "--deadline", &deadline];
+        if self.closed_port {
+            words.push("--closed-port");
+        }
+        if let Some(name) = &self.recorded {
+            words.extend(["--recorded", name]);
+        }
+        words.push(&self.listing);
+        words.extend(self.programs.iter().map(String::as_str));
+        Ok(shlex::try_join(words)?)
+    }
+
     /// What has been recorded of it, as Markdown.
     pub fn recorded_page(&self, project: &Project) -> Result<String> {
         let cast = self.check(project)?;
@@ -252,8 +267,8 @@ impl Stage<'_> {
             if moved_to.is_none() {
                 let address = listening_on(&terminal.process);
                 // A name like `localhost` may stand for another address; the port is what others look for.
-                moved_to = address
-                    .filter(|address| Some(address.port()) != documented.map(|a| a.port()));
+                moved_to =
+                    address.filter(|address| Some(address.port()) != documented.map(|a| a.port()));
             }
             terminals.push(terminal);
             ready?;

@@ -2,7 +2,8 @@
 //! stands: `cargo run --release -p measure --bin field`. It takes about 20 minutes on a machine that does nothing else.
 //!
 //! The field: asyncio with its streams, the same on uvloop, a plain epoll server in C, and nginx. Their sources are in
-//! `tools/measure/field`. Beside Rust this needs cc, nginx, taskset, and python3 with venv and a registry to get uvloop from.
+//! `tools/measure/field`. Beside Rust this needs cc, nginx, taskset, and python3 with venv and a registry to get uvloop from. An
+//! argument picks the comparisons that have it in their title.
 
 use std::fs;
 use std::path::Path;
@@ -164,7 +165,7 @@ fn main() -> Result<()> {
         .parent()
         .context("a program without a folder")?
         .to_owned();
-    let built = target.join("field");
+    let built = target.join("field-built");
     fs::create_dir_all(&built)?;
     run(Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "server-models", "--bins"])
@@ -189,7 +190,11 @@ fn main() -> Result<()> {
     };
     let load = target.join("load");
     println!("{}", machine(&python)?);
+    let wanted = std::env::args().nth(1).unwrap_or_default();
     for comparison in COMPARISONS {
+        if !comparison.title.contains(&wanted) {
+            continue;
+        }
         let pairs: Vec<(Server, Workload)> = SERVERS
             .iter()
             .filter(|(name, _)| !comparison.without.contains(name))
