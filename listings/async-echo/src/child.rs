@@ -116,8 +116,8 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 /// The program `name` of this listing, in the folder of the one that runs.
 fn beside(name: &str) -> Result<PathBuf> {
     let this = env::current_exe().context("cannot find this program")?;
-    // `cargo run` compiles one program, and leaves beside it whatever was there before: the
-    // server of another listing, perhaps.
+    // Started by cargo? `cargo run` compiles one program, and leaves beside it whatever was
+    // there before: the server of another listing, perhaps.
     if let (Some(cargo), Some(_)) =
         (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR"))
     {

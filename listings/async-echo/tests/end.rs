@@ -99,6 +99,7 @@ fn a_second_ctrl_c_ends_the_server_at_once() {
     let server = start();
     let mut stream = connect(server.address).unwrap();
     assert_eq!(say(&mut stream, "hello").unwrap(), "hello");
+    let start = Instant::now();
     server.interrupt().unwrap();
     assert_eq!(server.next_log_line().unwrap(), "no new connections");
     server.interrupt().unwrap();
@@ -107,6 +108,7 @@ fn a_second_ctrl_c_ends_the_server_at_once() {
         "some connections are still open"
     );
     assert_eq!(server.wait().unwrap().code(), Some(0));
+    assert!(start.elapsed() < GRACE, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -9,9 +9,10 @@ use server_models::conversation::Protocol;
 use server_models::{ACCEPT_PAUSE, CONNECTION_LIMIT, GRACE, say_goodbye};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::select;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tokio::{select, signal};
 
 // ANCHOR: main
 fn main() -> Result<()> {
@@ -25,6 +26,8 @@ fn main() -> Result<()> {
 }
 
 async fn run(address: &str, protocol: Protocol) -> Result<()> {
+    // From here on none is missed, not even one that comes right after another.
+    let mut ctrl_c = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let listener = server_models::socket::listen(address)?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
@@ -33,7 +36,7 @@ async fn run(address: &str, protocol: Protocol) -> Result<()> {
     let is_stopping = Arc::new(AtomicBool::new(false));
     select! {
         never = accept_all(&listener, protocol, &slots, &is_stopping) => never,
-        stop = signal::ctrl_c() => stop.context("cannot wait for Ctrl-C")?,
+        _ = ctrl_c.recv() => {}
     }
 
     is_stopping.store(true, Relaxed);
@@ -44,7 +47,7 @@ async fn run(address: &str, protocol: Protocol) -> Result<()> {
     say_goodbye(select! {
         result = timeout(GRACE, all_slots) => result.is_ok(),
         // A second Ctrl-C cuts it short.
-        _ = signal::ctrl_c() => false,
+        _ = ctrl_c.recv() => false,
     });
     Ok(())
 }

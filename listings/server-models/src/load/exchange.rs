@@ -130,7 +130,11 @@ impl Answer {
         if !(200..300).contains(&code) {
             return Err(Fault::Status(code));
         }
-        self.keep_alive = !has(response.headers, "Connection", "close");
+        // HTTP/1.1 goes on unless somebody says otherwise, HTTP/1.0 ends.
+        self.keep_alive = match response.version {
+            Some(0) => has(response.headers, "Connection", "keep-alive"),
+            _ => !has(response.headers, "Connection", "close"),
+        };
         let content = values(response.headers, "Content-Length")
             .next()
             .and_then(|value| std::str::from_utf8(value).ok())
