@@ -55,6 +55,7 @@ impl Server {
             let _ = signals.send(Event::CtrlC);
         })
         .context("cannot wait for Ctrl-C")?;
+        println!("listening on {}", server.listener.local_addr()?);
         let served = Arc::clone(&server);
         thread::spawn(move || {
             design(&served);

@@ -33,6 +33,7 @@ impl Listener {
         let listener = listen(address)?;
         listener.set_nonblocking(true)?;
         defer_accept(&listener)?;
+        println!("listening on {}", listener.local_addr()?);
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, token, Interest::READABLE)?;
         Ok(Listener {

@@ -43,7 +43,6 @@ pub fn listen(address: &str) -> Result<TcpListener> {
     })()
     .with_context(|| format!("cannot listen on {address}"))?;
     raise_descriptor_limit();
-    println!("listening on {}", listener.local_addr()?);
     Ok(listener)
 }
 

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Instant;
 
 use conversation::{Reply, read_once};
-use designs::{REQUEST, Subject, wait_until, with_each};
-use programs::run;
+use designs::{DESIGNS, Process, REQUEST, Subject, wait_until, with_each};
+use programs::{Server, run};
 use server_models::GRACE;
 
 const ALL_ENDED: &str = "all connections have ended";
@@ -46,6 +46,18 @@ fn press_ctrl_c(subject: &Subject) {
 fn assert_refuses(subject: &Subject) {
     let error = TcpStream::connect(subject.server.address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_server_that_listens_can_be_ended_by_ctrl_c_from_the_first_moment() {
+    for (name, arguments) in DESIGNS {
+        for _ in 0..10 {
+            let _server = Server::start_with(name, arguments);
+            let process = Process::started_last();
+            process.interrupt();
+            assert_eq!(process.exit_code(), Some(0), "{name}");
+        }
+    }
 }
 
 #[test]

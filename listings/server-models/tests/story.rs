@@ -116,12 +116,13 @@ fn crowd_does_not_take_itself_for_a_server_that_is_elsewhere() {
 }
 
 #[test]
-fn deferred_serves_whoever_speaks_and_then_waits_for_the_silent_one() {
+fn deferred_serves_everybody_though_it_has_to_wait_for_a_silent_client() {
     let server = Server::start("deferred");
-    let silent = connect(&server);
-    ask("stopwatch", &server, &[]);
-    drop(silent);
-    ask("stopwatch", &server, &[]);
+    let address = server.address.to_string();
+    let silent = thread::spawn(move || run("silent", &[&address]));
+    let printed = ask("stopwatch", &server, &["6"]);
+    assert_eq!(printed.lines().count(), 6, "{printed}");
+    assert!(silent.join().unwrap().status.success());
 }
 
 #[test]

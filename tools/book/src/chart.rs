@@ -76,15 +76,25 @@ fn by_server<'a>(servers: &'a [String], runs: &'a [MeasuredRun]) -> Vec<Measured
     servers.iter().map(measured).collect()
 }
 
+/// A picture and its table, and what is in them.
+struct Picture {
+    svg: String,
+    legend: String,
+    table: String,
+}
+
 /// The figure, without a blank line: that would end the block.
 fn figure(id: &str, drawing: &Drawing, measured: &[Measured], provenance: &str) -> String {
-    let (svg, table) = match &drawing.draws {
+    let picture = match &drawing.draws {
         Draws::One(figure) => bars(id, drawing, figure, measured),
         Draws::Percentiles(time) => curves(id, drawing, *time, measured),
     };
     format!(
-        "<figure class=\"chart\">\n<figcaption>{}</figcaption>\n{svg}<div class=\"table-wrapper\">\n{table}</div>\n{provenance}\n</figure>\n\n",
-        line(&drawing.title)
+        "<figure class=\"chart\">\n<figcaption>{}</figcaption>\n{}<p class=\"legend\">{}</p>\n<div class=\"table-wrapper\">\n{}</div>\n{provenance}\n</figure>\n\n",
+        line(&drawing.title),
+        picture.svg,
+        line(&picture.legend),
+        picture.table
     )
 }
 
@@ -99,11 +109,11 @@ fn unit(figure: &Figure) -> &'static str {
 
 fn what(figure: &Figure) -> String {
     match figure {
-        Figure::PerSecond => "answers each second".into(),
-        Figure::CpuMicros => "microseconds of CPU time for each answer".into(),
-        Figure::IdleBytes => "bytes of memory for each idle connection".into(),
+        Figure::PerSecond => "Answers each second".into(),
+        Figure::CpuMicros => "Microseconds of the server's CPU time for each answer".into(),
+        Figure::IdleBytes => "Bytes of the server's memory for each idle connection".into(),
         Figure::Percentile(time, percentile) => format!(
-            "milliseconds {} to the answer, for {percentile} % of the requests at most",
+            "Milliseconds {} to its answer, for the fastest {percentile} %",
             since(*time)
         ),
     }
@@ -111,13 +121,13 @@ fn what(figure: &Figure) -> String {
 
 fn since(time: Time) -> &'static str {
     match time {
-        Time::SinceSent => "from sending a request",
+        Time::SinceSent => "from when a request was sent",
         Time::SinceDue => "from when a request was due",
     }
 }
 
 /// One bar for each server, and a row for each in the table.
-fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> (String, String) {
+fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> Picture {
     let bars: Vec<Bar> = measured
         .iter()
         .map(|server| Bar {
@@ -127,19 +137,25 @@ fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> 
                 .iter()
                 .filter_map(|run| figure.of(run))
                 .collect(),
+            failed: failures(server).values().sum(),
         })
         .collect();
-    let what = what(figure);
-    let description = format!(
-        "{what}. A bar is the median of all runs, a dot one run, the line over the bar goes from the least to the most. The table has the figures."
+    let runs = bars.iter().map(|bar| bar.values.len()).max();
+    let shape = match plot::has_bars(&bars) {
+        true => "a bar",
+        false => "a thick line",
+    };
+    let legend = format!(
+        "{}: {shape} is the median of {} runs, a dot is one of them.",
+        what(figure),
+        runs.unwrap_or_default()
     );
-    let svg = plot::bars(id, &drawing.title, &description, unit(figure), &bars);
+    let svg = plot::bars(id, &drawing.title, &legend, unit(figure), &bars);
 
-    let failures: Vec<String> = measured.iter().map(failures).collect();
+    let failures = failures_of_all(measured);
     let have_failed = failures.iter().any(|failed| !failed.is_empty());
     let mut table = format!(
-        "<table>\n<thead><tr><th>{}</th><th>median</th><th>least</th><th>most</th>{}</tr></thead>\n<tbody>\n",
-        line(&what),
+        "<table>\n<thead><tr><th>server</th><th>median</th><th>least</th><th>most</th>{}</tr></thead>\n<tbody>\n",
         if have_failed {
             "<th>failed requests</th>"
         } else {
@@ -162,15 +178,17 @@ fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> 
         table.push_str("</tr>\n");
     }
     table.push_str("</tbody>\n</table>\n");
-    (svg, table)
+    Picture { svg, legend, table }
 }
 
 /// One curve for each server, and a column for each in the table.
-fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> (String, String) {
+fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> Picture {
     let curves: Vec<Curve> = measured.iter().map(|server| curve(server, time)).collect();
-    let description = format!(
-        "Milliseconds {} to the answer, on a logarithmic axis, by percentile. A curve goes through the medians of all runs, a bar from the least to the most. The table has the figures.",
-        since(time)
+    let runs = measured.iter().map(|server| server.runs.len()).max();
+    let legend = format!(
+        "Milliseconds {} to its answer, for the fastest so many percent of the requests, on a logarithmic scale. A curve goes through the medians of {} runs, a thin line from the least to the most.",
+        since(time),
+        runs.unwrap_or_default()
     );
     let drawn: Vec<Curve> = curves
         .iter()
@@ -184,9 +202,9 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> (St
                 .collect(),
         })
         .collect();
-    let svg = plot::curves(id, &drawing.title, &description, &drawn);
+    let svg = plot::curves(id, &drawing.title, &legend, &drawn);
 
-    let mut table = String::from("<table>\n<thead><tr><th>percent of the requests, within ms</th>");
+    let mut table = String::from("<table>\n<thead><tr><th>percent</th>");
     for curve in &curves {
         table.push_str(&format!("<th>{}</th>", line(&curve.name)));
     }
@@ -202,7 +220,7 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> (St
                 .and_then(|(_, values)| plot::spread(values));
             table.push_str(&match spread {
                 Some((least, median, most)) => format!(
-                    "<td>{} <small>({} to {})</small></td>",
+                    "<td>{}<br><small>{}–{}</small></td>",
                     number(median),
                     number(least),
                     number(most)
@@ -212,7 +230,7 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> (St
         }
         table.push_str("</tr>\n");
     }
-    let failures: Vec<String> = measured.iter().map(failures).collect();
+    let failures = failures_of_all(measured);
     if failures.iter().any(|failed| !failed.is_empty()) {
         table.push_str("<tr><th scope=\"row\">failed requests</th>");
         for failed in failures {
@@ -221,7 +239,7 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> (St
         table.push_str("</tr>\n");
     }
     table.push_str("</tbody>\n</table>\n");
-    (svg, table)
+    Picture { svg, legend, table }
 }
 
 /// What a server's runs have shown, percentile by percentile.
@@ -246,20 +264,25 @@ fn curve(server: &Measured, time: Time) -> Curve {
 }
 
 /// The failed requests of all runs, by their cause.
-fn failures(server: &Measured) -> String {
-    let mut counts = BTreeMap::<&str, u64>::new();
+fn failures<'a>(server: &Measured<'a>) -> BTreeMap<&'a str, u64> {
+    let mut counts = BTreeMap::new();
     for run in &server.runs {
         let unsent = (run.unsent > 0).then_some(("not sent in time", run.unsent));
-        let failed = run
-            .failures
-            .iter()
-            .map(|(kind, count)| (kind.as_str(), *count));
+        let failed = run.failures.iter();
+        let failed = failed.map(|(kind, count)| (kind.as_str(), *count));
         for (kind, count) in failed.chain(unsent) {
             *counts.entry(kind).or_default() += count;
         }
     }
-    let counts = counts
-        .iter()
-        .map(|(kind, count)| format!("{} {kind}", plot::grouped(*count)));
-    counts.collect::<Vec<_>>().join(", ")
+    counts
+}
+
+/// The same in words.
+fn failures_of_all(measured: &[Measured]) -> Vec<String> {
+    let words = |server| {
+        let counts = failures(server).into_iter();
+        let counts = counts.map(|(kind, count)| format!("{} {kind}", plot::grouped(count)));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    measured.iter().map(words).collect()
 }

@@ -51,9 +51,9 @@ pub fn provenance(provenance: &Provenance, command: &str, changed: &[String]) ->
         ),
     };
     format!(
-        "<p class=\"provenance\">Recorded on {}.{changed} <code>{}</code> records it on your machine.</p>",
+        "<p class=\"provenance\">Recorded on {}.{changed} Repeat it: <code>{}</code></p>",
         line(&format!(
-            "{date} under {kernel} on {cpu}, {cores}, with {}",
+            "{date}: {kernel}, {cpu}, {cores}, {}",
             programs.join(", ")
         )),
         line(command)

@@ -36,6 +36,8 @@ pub struct Bar {
     pub name: String,
     /// One for each run; none if there was no answer.
     pub values: Vec<f64>,
+    /// How many requests have failed in all runs.
+    pub failed: u64,
 }
 
 /// Percentiles of one server.
@@ -175,21 +177,27 @@ fn begin(id: &str, title: &str, description: &str, height: f64) -> String {
     )
 }
 
+/// The least and the most of all values that are more than 0.
+fn extremes(bars: &[Bar]) -> (f64, f64) {
+    let values = bars.iter().flat_map(|bar| bar.values.iter().copied());
+    let positive: Vec<f64> = values.filter(|value| *value > 0.0).collect();
+    spread(&positive).map_or((1.0, 1.0), |(least, _, most)| (least, most))
+}
+
+/// Whether the scale is such that there are bars.
+pub fn has_bars(bars: &[Bar]) -> bool {
+    let (least, most) = extremes(bars);
+    most / least <= TOO_FAR
+}
+
 /// Horizontal bars: the median as a bar, the spread as a line over it, each run as a dot.
 pub fn bars(id: &str, title: &str, description: &str, unit: &str, bars: &[Bar]) -> String {
     let bottom = bars.len() as f64 * ROW;
     let mut svg = begin(id, title, description, bottom + AXIS);
-    let spreads: Vec<_> = bars.iter().filter_map(Bar::spread).collect();
-    let positive = spreads
-        .iter()
-        .map(|(least, ..)| *least)
-        .filter(|least| *least > 0.0);
-    let least = positive.reduce(f64::min).unwrap_or(1.0);
-    let most = spreads.iter().map(|(.., most)| *most).reduce(f64::max);
-    let most = most.filter(|most| *most > 0.0).unwrap_or(1.0);
-    let scale = match most / least > TOO_FAR {
-        true => Scale::logarithmic(least, most, EDGE, WIDTH - EDGE),
-        false => Scale::linear(most, EDGE, WIDTH - EDGE),
+    let (least, most) = extremes(bars);
+    let scale = match has_bars(bars) {
+        true => Scale::linear(most, EDGE, WIDTH - EDGE),
+        false => Scale::logarithmic(least, most, EDGE, WIDTH - EDGE),
     };
     axis(&mut svg, &scale, bottom);
     for (number, bar) in bars.iter().enumerate() {
@@ -231,6 +239,10 @@ fn draw(svg: &mut String, scale: &Scale, bar: &Bar, unit: &str, top: f64) {
         Some((_, median, _)) if unit == "/s" => format!("{}/s", number(median)),
         Some((_, median, _)) => format!("{} {unit}", number(median)),
         None => "no answer".into(),
+    };
+    let value = match bar.failed {
+        0 => value,
+        failed => format!("{value}, {} failed", grouped(failed)),
     };
     let _ = writeln!(
         svg,
@@ -487,9 +499,10 @@ mod tests {
         let bar = Bar {
             name: "silent".into(),
             values: Vec::new(),
+            failed: 7,
         };
         let svg = bars("x", "Title", "Text", "/s", &[bar]);
-        assert!(svg.contains("no answer") && !svg.contains("class=\"bar\""));
+        assert!(svg.contains("no answer, 7 failed") && !svg.contains("class=\"bar\""));
         let curve = Curve {
             name: "silent".into(),
             points: Vec::new(),
@@ -503,6 +516,7 @@ mod tests {
         let bar = Bar {
             name: hostile.into(),
             values: vec![1.0, 2.0, f64::INFINITY],
+            failed: 0,
         };
         let curve = Curve {
             name: hostile.into(),

@@ -242,6 +242,55 @@ fn assert_same(other: &Site) {
     }
 }
 
+/// `cargo book record LISTING` records anew. A reader who changes a listing gets a book that says so instead.
+#[test]
+fn every_recording_is_of_the_listing_as_it_is() {
+    let changed = |chapter: &String| BOOK.chapter(chapter).prose.contains("class=\"changed\"");
+    let chapters = repository::chapters().into_iter().filter(changed);
+    assert_none(
+        chapters
+            .map(|chapter| format!("{chapter} shows a recording of what has changed since"))
+            .collect(),
+    );
+}
+
+#[test]
+fn every_recording_is_in_a_chapter() {
+    let chapters = repository::chapters();
+    let sources = chapters
+        .iter()
+        .map(|chapter| repository::read(format!("src/{chapter}.md")))
+        .collect::<Vec<_>>()
+        .concat();
+    let mut mistakes = Vec::new();
+    for listing in repository::listings() {
+        let folder = repository::root().join("listings").join(&listing);
+        if !folder.join("recordings").exists() {
+            continue;
+        }
+        let measurements = match folder.join("measurements.toml").exists() {
+            true => repository::read(format!("listings/{listing}/measurements.toml")),
+            false => String::new(),
+        };
+        let measurements: toml::Table = toml::from_str(&measurements).expect("valid TOML");
+        let charts = measurements
+            .get("chart")
+            .and_then(|charts| charts.as_table());
+        for file in repository::names(&folder.join("recordings")) {
+            let name = file.trim_end_matches(".json");
+            let mut directives = charts.into_iter().flatten().filter_map(|(chart, drawing)| {
+                let is_of_it = drawing["recording"].as_str() == Some(name);
+                is_of_it.then(|| format!("book chart {listing} {chart} -->"))
+            });
+            let scene = format!("--recorded {name} {listing} ");
+            if !sources.contains(&scene) && !directives.any(|chart| sources.contains(&chart)) {
+                mistakes.push(format!("no chapter shows {listing}/recordings/{file}"));
+            }
+        }
+    }
+    assert_none(mistakes);
+}
+
 #[test]
 fn every_chapter_is_in_the_table_of_contents() {
     let mut files = repository::names(&repository::root().join("src"));

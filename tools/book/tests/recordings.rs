@@ -55,9 +55,9 @@ fn a_recorded_scene_runs_when_it_is_recorded_and_in_no_build() {
     let line = &page.texts(".recorded > .provenance")[0];
     for part in [
         "Recorded on ",
-        " under Linux ",
+        ": Linux ",
         " core",
-        "with rustc 1.",
+        "rustc 1.",
         "cargo book record demo hello",
     ] {
         assert!(line.contains(part), "no {part:?} in {line:?}");

@@ -18,6 +18,7 @@ static TABLE: Mutex<()> = Mutex::new(());
 fn main() -> Result<()> {
     let (address, protocol) = server_models::arguments();
     let listener = server_models::socket::listen(&address)?;
+    println!("listening on {}", listener.local_addr()?);
 
     // ANCHOR: stall
     thread::spawn(|| {

@@ -29,6 +29,7 @@ async fn run(address: &str, protocol: Protocol) -> Result<()> {
     // From here on none is missed, not even one that comes right after another.
     let mut ctrl_c = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let listener = server_models::socket::listen(address)?;
+    println!("listening on {}", listener.local_addr()?);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
 

@@ -130,7 +130,8 @@ impl Page {
         };
         let terminal = selector(".terminal");
         let terminals = |scene: &ElementRef| scene.select(&terminal).map(Terminal::read).collect();
-        let scenes = all(".scene");
+        // A recorded scene is as constant as prose.
+        let scenes = all(".scene:not(.recorded .scene)");
         let mut page = Page {
             base: base.expect("a valid base"),
             links: links(&html),
