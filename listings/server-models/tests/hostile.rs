@@ -27,6 +27,9 @@ const GROWTH: usize = 800;
 const OFFER: usize = 64 * 1024 * 1024;
 /// How many kilobytes a server may have more when it cannot get rid of its answers.
 const BACKLOG: usize = 2048;
+/// How many hundredths of a second of the processor's time a server that waits may use in
+/// [`WHILE`].
+const SPARE_TIME: u64 = 10;
 /// How long a client waits where nothing is to come.
 const WHILE: Duration = Duration::from_millis(500);
 
@@ -155,42 +158,53 @@ fn ten_thousand_clients_that_leave_anywhere_cost_an_echo_server_nothing() {
     });
 }
 
-/// Offers `bytes` over and over, and fetches no answer. Returns the kilobytes that the server
-/// then has more than before.
-fn offer(subject: &Subject, bytes: &[u8]) -> usize {
-    let before = subject.process.memory();
+/// Offers `bytes` over and over, and fetches no answer.
+#[track_caller]
+fn assert_stops_reading(subject: &Subject, bytes: &[u8]) {
+    let process = subject.process;
+    let before = process.memory();
     let mut stream = subject.connect();
     // Whoever takes nothing for so long takes nothing any more.
     stream.set_write_timeout(Some(WHILE)).unwrap();
+    let sent = fill(&mut stream, bytes);
+    let more = process.memory().saturating_sub(before);
+    assert!(more < BACKLOG, "{more} kB");
+
+    // To wait costs nothing.
+    let began = process.processor_time();
+    fill(&mut stream, bytes);
+    let spent = process.processor_time() - began;
+    assert!(spent < SPARE_TIME, "{spent} hundredths of a second");
+
+    // It has the answers to what has come, and gives them away.
+    stream.read_exact(&mut vec![0; sent / 2]).unwrap();
+}
+
+/// Sends `bytes` over and over until no more are taken; returns how many were.
+#[track_caller]
+fn fill(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     let mut sent = 0;
-    loop {
+    while sent < OFFER {
         match stream.write(bytes) {
             Ok(length) => sent += length,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                break;
+                return sent;
             }
         }
-        assert!(sent < OFFER, "the server takes in whatever comes");
     }
-    let after = subject.process.memory();
-    // It has the answers to what has come, and gives them away.
-    stream.set_nonblocking(false).unwrap();
-    stream.read_exact(&mut vec![0; sent / 2]).unwrap();
-    after.saturating_sub(before)
+    panic!("the server takes in whatever comes");
 }
 
 #[test]
 fn a_client_that_fetches_no_answer_is_not_listened_to() {
     let requests = REQUEST.repeat(1000);
     with_each(&[], |subject| {
-        let more = offer(subject, requests.as_bytes());
-        assert!(more < BACKLOG, "{more} kB");
+        assert_stops_reading(subject, requests.as_bytes())
     });
     with_each(&["--echo"], |subject| {
-        let more = offer(subject, &[b'x'; 65536]);
-        assert!(more < BACKLOG, "{more} kB");
+        assert_stops_reading(subject, &[b'x'; 65536])
     });
 }
 

@@ -18,6 +18,8 @@ const SERVERS: [&str; 5] = ["sequential", "threads", "pool", "event-loop", "toki
 const PAIRS: usize = 5;
 const MOST_PAIRS: usize = 25;
 
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// What the program `name` prints.
 #[track_caller]
 fn output_of(name: &str, arguments: &[&str]) -> String {
@@ -43,6 +45,7 @@ fn value<'a>(output: &'a str, name: &str) -> &'a str {
 #[test]
 #[ignore = "needs apache2-utils"]
 fn ab_gets_an_answer_to_every_request() {
+    let _alone = ONE_AT_A_TIME.lock();
     for name in SERVERS {
         let at_a_time = match name {
             "sequential" => "1",
@@ -68,6 +71,7 @@ fn ab_gets_an_answer_to_every_request() {
 #[test]
 #[ignore = "needs curl"]
 fn curl_gets_the_page() {
+    let _alone = ONE_AT_A_TIME.lock();
     for name in SERVERS {
         let server = Server::start(name);
         let url = format!("http://{}/", server.address);
@@ -108,6 +112,8 @@ fn load_finds(address: &str, connections: &str) -> f64 {
 /// more, since a machine that is busy with something else may disturb any of them.
 #[track_caller]
 fn assert_agree(address: &str, connections: &str) {
+    // Other tests would disturb both.
+    let _alone = ONE_AT_A_TIME.lock();
     let mut ratios = vec![];
     for pair in 1..=MOST_PAIRS {
         // Neither is always the first.

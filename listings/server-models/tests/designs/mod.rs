@@ -151,6 +151,15 @@ impl Process {
         self.status("VmRSS")
     }
 
+    /// How much processor time it has had, in hundredths of a second (proc_pid_stat(5)).
+    pub fn processor_time(&self) -> u64 {
+        let stat = read_to_string(format!("/proc/{}/stat", self.0)).expect("it runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        let fields: Vec<_> = fields.split(' ').collect();
+        let number = |field: &str| field.parse::<u64>().expect("a number");
+        number(fields[11]) + number(fields[12])
+    }
+
     fn status(&self, name: &str) -> usize {
         let status = read_to_string(format!("/proc/{}/status", self.0));
         let status = status.expect("the process runs");
