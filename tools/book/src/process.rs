@@ -187,11 +187,22 @@ impl Process {
         Ok(())
     }
 
-    /// Only before the program is reaped: its number is then still its own, and so is that of its group.
+    /// Keeps it from doing anything more, such as complaining that another program has been stopped.
+    pub fn freeze(&self) {
+        if !self.reaped {
+            self.signal_group(Signal::STOP);
+        }
+    }
+
     fn kill_group(&self) {
+        self.signal_group(Signal::KILL);
+    }
+
+    /// Only before the program is reaped: its number is then still its own, and so is that of its group.
+    fn signal_group(&self, signal: Signal) {
         if let Ok(group) = self.pid() {
             // There may be nobody left in it.
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            let _ = rustix::process::kill_process_group(group, signal);
         }
     }
 

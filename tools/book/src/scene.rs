@@ -167,6 +167,10 @@ impl Scene {
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
+        // None of them is to see another one's end.
+        for terminal in &terminals {
+            terminal.process.freeze();
+        }
         for terminal in &mut terminals {
             terminal.process.stop().context(terminal.command.clone())?;
         }

@@ -34,7 +34,19 @@ static REDACTIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"(?<rest> is not valid (?:after|before) )\d{10} \((?:360\d seconds ago|(?:86400|8639\d) seconds in future)\)$",
             "[TIME] ([DURATION])",
         ),
-        (r"(?<rest>\bafter )\d+ ms$", "[DURATION]"),
+        (r"(?<rest>\bafter )\d+ (?:ms|µs)(?<after>,|$)", "[DURATION]"),
+        (r"(?<rest>^  time for each client: )\d+ µs$", "[DURATION]"),
+        // What clients cost: a task less than 2 KiB.
+        (r"(?<rest>^  \d+ threads?, )\d{4,6} KiB$", "[SIZE]"),
+        (r"(?<rest>^  )1?\d{3} bytes(?<after> for each)$", "[SIZE]"),
+        (r"(?<rest>^  memory for each client: )\d{2,6} bytes$", "[SIZE]"),
+        // How fast this machine is; but two digits are not three, and none is none.
+        (r"(?<rest>^  )[1-9]\d answers, [1-9]\d/s$", "[TENS OF] answers"),
+        (r"(?<rest>^  )[1-9]\d{2,} answers, [1-9]\d{2,}/s$", "[MANY] answers"),
+        (
+            r"(?<rest>^ {5,8}(?:50|75|90|99|99\.9|100))(?: +\d+\.\d\d)+$",
+            " [TIMES]",
+        ),
         // How much buffers hold is for the kernel to say.
         (r"(?<rest>^  sent )\d{5,} bytes(?<after>, read none)", "[SIZE]"),
         (r"(?<rest>^  received )\d+$", "[COUNT]"),
