@@ -41,7 +41,9 @@ async fn converse(
         let received = receive(stream, |bytes| {
             conversation.take(bytes, is_stopping.load(Relaxed), &mut answer)
         });
-        let next = timeout_at(deadline, received).await??;
+        let Some(next) = timeout_at(deadline, received).await?? else {
+            return Ok(());
+        };
         if !answer.is_empty() {
             if next == Next::Close {
                 hold_until_close(stream);
@@ -52,26 +54,27 @@ async fn converse(
         match next {
             Next::Read => {}
             Next::Finish => stream.shutdown().await?,
-            Next::Close => return Ok(()),
+            // Closing alone could lose what is held back.
+            Next::Close => return stream.shutdown().await,
         }
     }
 }
 // ANCHOR_END: serve
 
 // ANCHOR: receive
-/// Waits for bytes and has them taken in. At the end of the stream, the rest is to close.
+/// Waits for bytes and has them taken in; none at the end of the stream.
 async fn receive(
     stream: &mut TcpStream,
     mut take: impl FnMut(&[u8]) -> Next,
-) -> io::Result<Next> {
+) -> io::Result<Option<Next>> {
     poll_fn(|context| {
         // Here, and not in the task: a task that waits for its client owns no buffer.
         let mut space = [MaybeUninit::uninit(); BUFFER_SIZE];
         let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(match buffer.filled() {
-            [] => Next::Close,
-            bytes => take(bytes),
+            [] => None,
+            bytes => Some(take(bytes)),
         }))
     })
     .await

@@ -1,14 +1,15 @@
 //! A server whose calls wait, for the three designs that differ in who waits.
 
-use std::io::ErrorKind::{Interrupted, TimedOut};
+use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use socket2::SockRef;
 
 use crate::conversation::{Conversation, Next, Protocol};
@@ -58,11 +59,14 @@ impl Server {
         println!("listening on {}", server.listener.local_addr()?);
         let served = Arc::clone(&server);
         thread::spawn(move || {
-            design(&served);
+            // A panic, too, must be known to `main`: somebody has to serve.
+            let _ = catch_unwind(AssertUnwindSafe(|| design(&served)));
             let _ = sender.send(Event::Ended);
         });
 
-        events.recv()?;
+        if let Event::Ended = events.recv()? {
+            bail!("nobody serves any more");
+        }
         server.is_stopping.store(true, Relaxed);
         // On Linux, whoever waits in `accept` is woken up by this, and new clients are
         // refused. Elsewhere the next client wakes it up.
@@ -104,36 +108,48 @@ impl Server {
     }
 
     fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         let mut conversation = Conversation::new(self.protocol);
         let mut buffer = vec![0; BUFFER_SIZE];
         let mut answer = Vec::new();
-        let mut since = Instant::now();
-        while since.elapsed() < TIMEOUT {
+        let mut deadline = Instant::now() + TIMEOUT;
+        let mut patience = Duration::ZERO;
+        let mut left = TIMEOUT;
+        while !left.is_zero() {
+            // Nearly always the one that is set already.
+            if left != patience {
+                stream.set_read_timeout(Some(left))?;
+                patience = left;
+            }
             let length = match stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) if error.kind() == Interrupted => continue,
+                Err(error) if error.kind() == WouldBlock => break,
                 Err(error) => return Err(error),
             };
             let is_stopping = self.is_stopping.load(Relaxed);
             let next = conversation.take(&buffer[..length], is_stopping, &mut answer);
-            if !answer.is_empty() {
+            if answer.is_empty() {
+                // The rest of the request has the rest of the time.
+                left = deadline.saturating_duration_since(Instant::now());
+            } else {
                 if next == Next::Close {
                     hold_until_close(&stream);
                 }
-                write_all(&mut stream, &answer, since + TIMEOUT)?;
+                write_all(&mut stream, &answer, deadline)?;
                 answer.clear();
-                since = Instant::now();
+                deadline = Instant::now() + TIMEOUT;
+                left = TIMEOUT;
             }
             match next {
                 Next::Read => {}
                 Next::Finish => stream.shutdown(Shutdown::Write)?,
-                Next::Close => return Ok(()),
+                // Closing alone could lose what is held back.
+                Next::Close => return stream.shutdown(Shutdown::Write),
             }
         }
-        Err(TimedOut.into())
+        Err(io::Error::new(TimedOut, "timed out"))
     }
     // ANCHOR_END: serve
 }

@@ -35,7 +35,7 @@ pub enum Next {
     /// Say that this was all, and read on: to close with data unread would reset the
     /// connection, and the client could lose the answer (RFC 9112, section 9.6).
     Finish,
-    /// Close the connection.
+    /// Say that this was all, and close the connection.
     Close,
 }
 
@@ -95,12 +95,12 @@ impl Conversation {
             let mut headers = [EMPTY_HEADER; HEADER_LIMIT];
             let mut request = Request::new(&mut headers);
             let length = match request.parse(bytes) {
-                Ok(Status::Complete(length)) => length,
+                Ok(Status::Complete(length)) if length <= HEAD_LIMIT => length,
                 Ok(Status::Partial) if bytes.len() < HEAD_LIMIT => {
                     self.begun = bytes.to_vec();
                     return Next::Read;
                 }
-                Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                     return self.refuse("431 Request Header Fields Too Large", answer);
                 }
                 Err(_) => return self.refuse("400 Bad Request", answer),
@@ -109,12 +109,12 @@ impl Conversation {
 
             // HTTP/1.1 goes on unless somebody says otherwise, HTTP/1.0 ends.
             let is_old = request.version == Some(0);
-            let keep_alive = match is_old {
-                true => has(request.headers, "Connection", "keep-alive"),
-                false => !has(request.headers, "Connection", "close"),
-            };
-            if !is_old && values(request.headers, "Host").count() != 1 {
-                return self.refuse("400 Bad Request", answer);
+            let keep_alive = !has(request.headers, "Connection", "close")
+                && (!is_old || has(request.headers, "Connection", "keep-alive"));
+            match values(request.headers, "Host").count() {
+                1 => {}
+                0 if is_old => {}
+                _ => return self.refuse("400 Bad Request", answer),
             }
             // Content would have to be read before the next request, and nothing here
             // needs any.
@@ -125,7 +125,7 @@ impl Conversation {
             if has_content {
                 return self.refuse("413 Content Too Large", answer);
             }
-            let (status, page) = match (request.method, request.path) {
+            let (status, page) = match (request.method, request.path.map(path)) {
                 (Some("GET" | "HEAD"), Some("/")) => ("200 OK", PAGE),
                 (Some("GET" | "HEAD"), _) => ("404 Not Found", ""),
                 _ => ("501 Not Implemented", ""),
@@ -141,7 +141,8 @@ impl Conversation {
                 answer.extend_from_slice(page.as_bytes());
             }
             if connection == "close" {
-                return match bytes.is_empty() {
+                // If the client does not know, its next request may be on its way.
+                return match bytes.is_empty() && !keep_alive {
                     true => Next::Close,
                     false => self.finish(),
                 };
@@ -160,6 +161,15 @@ impl Conversation {
         self.leftover = Some(0);
         Next::Finish
     }
+}
+
+/// The path in a request's target, which may also be a whole URI (RFC 9112, section 3.2).
+fn path(target: &str) -> &str {
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
+        None => target,
+    };
+    path.split('?').next().unwrap_or(path)
 }
 
 /// The values of all headers with this name.

@@ -18,7 +18,8 @@ use conversation::Protocol;
 pub const ADDRESS: &str = "127.0.0.1:8001";
 
 // ANCHOR: limits
-/// How many connections are served at the same time. Others wait in the backlog.
+/// How many connections are served at the same time. Others wait in the backlog; `threads`
+/// sends them away.
 pub const CONNECTION_LIMIT: usize = 10_000;
 /// How long a client may take for one request and to fetch the answer.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -103,13 +104,13 @@ pub fn host_and_port(text: &std::ffi::OsStr) -> Result<String, lexopt::Error> {
     });
     match is_right {
         true => Ok(text.into_owned()),
-        false => Err(format!("expected HOST:PORT, got: {text}").into()),
+        false => Err(format!("expected HOST:PORT, got: {text:?}").into()),
     }
 }
 
 /// Ends the program, whose arguments are wrong, with one line on stderr and exit code 2.
 pub fn refuse(error: &lexopt::Error) -> ! {
-    eprintln!("{}", error.to_string().escape_debug());
+    eprintln!("{error}");
     process::exit(2);
 }
 

@@ -146,7 +146,10 @@ impl Connection {
             match mem::replace(&mut self.next, Next::Read) {
                 Next::Read => {}
                 Next::Finish => self.stream.shutdown(Shutdown::Write)?,
-                Next::Close => return Ok(State::Ended),
+                // Closing alone could lose what is held back.
+                Next::Close => {
+                    return self.stream.shutdown(Shutdown::Write).map(|()| State::Ended);
+                }
             }
             if is_empty {
                 return Ok(State::Waiting);
@@ -156,7 +159,8 @@ impl Connection {
                 Some(0) => return Ok(State::Ended),
                 Some(length) => length,
             };
-            // A read that does not fill the buffer has emptied the socket (epoll(7)).
+            // A read that does not fill the buffer has emptied the socket (epoll(7)), but for
+            // urgent data, whose sender waits for itself.
             is_empty = length < buffer.len() && !has_end;
             let bytes = &buffer[..length];
             self.next = self.conversation.take(bytes, is_stopping, &mut self.unsent);

@@ -67,7 +67,7 @@ pub fn defer_accept(listener: &std::net::TcpListener) -> Result<()> {
 // ANCHOR_END: defer
 
 // ANCHOR: cork
-/// Holds back what is written from here on until the connection is closed, so that the last
+/// Holds back what is written from here on until the stream is shut down, so that the last
 /// answer and the end of the stream travel in one packet. Only Linux can (tcp(7)).
 pub fn hold_until_close(stream: &impl AsFd) {
     #[cfg(target_os = "linux")]

@@ -144,7 +144,7 @@ fn what_the_servers_do_not_have_or_do_is_said_and_the_connection_goes_on() {
         let mut stream = subject.connect();
         for (method, path, status) in [
             ("GET", "/missing", "404 Not Found"),
-            ("GET", "/?", "404 Not Found"),
+            ("GET", "/missing?", "404 Not Found"),
             ("HEAD", "/missing", "404 Not Found"),
             ("DELETE", "/", "501 Not Implemented"),
             ("OPTIONS", "*", "501 Not Implemented"),
@@ -265,5 +265,48 @@ fn an_echo_is_what_was_sent_also_after_the_client_has_finished() {
             reader.read_to_end(&mut echo).unwrap();
         });
         assert!(echo == message, "{} bytes", echo.len());
+    });
+}
+
+#[test]
+fn an_empty_line_behind_the_last_request_does_not_cost_the_answer() {
+    with_each(&[], |subject| {
+        // It comes while the server answers, or closes: often enough in so many rounds.
+        for _ in 0..100 {
+            let mut stream = saying(subject, "GET / HTTP/1.0\r\n\r\n");
+            // It may be too late.
+            let _ = stream.write_all(b"\r\n");
+            assert_page(&Reply::next(&mut stream), Some("close"));
+        }
+    });
+}
+
+#[test]
+fn a_target_may_be_a_uri_or_have_a_query() {
+    with_each(&[], |subject| {
+        for target in ["http://localhost/", "http://localhost", "/?a=b", "/?"] {
+            let request = format!("GET {target} HTTP/1.0\r\n\r\n");
+            assert_page(&answer(subject, request), Some("close"));
+        }
+    });
+}
+
+#[test]
+fn close_wins_over_keep_alive() {
+    with_each(&[], |subject| {
+        for connection in ["keep-alive, close", "close, keep-alive"] {
+            let request = format!("GET / HTTP/1.0\r\nConnection: {connection}\r\n\r\n");
+            assert_page(&answer(subject, request), Some("close"));
+        }
+    });
+}
+
+#[test]
+fn two_hosts_are_one_too_many() {
+    with_each(&[], |subject| {
+        for version in ["1.0", "1.1"] {
+            let request = format!("GET / HTTP/{version}\r\nHost: a\r\nHost: b\r\n\r\n");
+            assert_eq!(answer(subject, request).status(), "400 Bad Request");
+        }
     });
 }

@@ -3,7 +3,7 @@
 set -eu
 folder=$(mktemp -d)
 chmod 755 "$folder"
-trap 'kill $nginx 2>/dev/null; wait $nginx; rm -r "$folder"' TERM
+trap 'kill $nginx 2>/dev/null; wait $nginx; rm -r "$folder"' TERM INT
 port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 printf 'Hello from the other side.\n' >"$folder/index.html"
 sed -e "s#{folder}#$folder#g" -e "s#{port}#$port#g" -e "s#{answer}#${1-}#g" "$(dirname "$0")/nginx.conf" >"$folder/nginx.conf"

@@ -43,7 +43,7 @@ pub struct Workload {
 pub struct Figures {
     /// Answers each second.
     pub per_second: f64,
-    /// Milliseconds from sending a request to its answer, by percentile.
+    /// Milliseconds from sending a request to its answer, by percentile; none if there was no answer.
     pub since_sent: BTreeMap<String, f64>,
     /// The same from the time when it should have been sent; none without a rate.
     pub since_due: Option<BTreeMap<String, f64>>,
@@ -107,9 +107,12 @@ pub fn in_turns(
 ) -> Result<Vec<Vec<Figures>>> {
     let mut figures = vec![Vec::new(); pairs.len()];
     for round in 0..rounds {
-        for ((server, workload), figures) in pairs.iter().zip(&mut figures) {
+        // Each time in another order: what one leaves behind, in the kernel's tables, say, is not always for the same one.
+        for turn in 0..pairs.len() {
+            let number = (turn + round) % pairs.len();
+            let (server, workload) = &pairs[number];
             begin(round, server);
-            figures.push(measure(load, server, workload)?);
+            figures[number].push(measure(load, server, workload)?);
         }
     }
     Ok(figures)

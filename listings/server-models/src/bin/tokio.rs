@@ -26,7 +26,7 @@ fn main() -> Result<()> {
 }
 
 async fn run(address: &str, protocol: Protocol) -> Result<()> {
-    // From here on none is missed, not even one that comes right after another.
+    // From here on Ctrl-C is ours, even if it comes before anybody waits for it.
     let mut ctrl_c = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let listener = server_models::socket::listen(address)?;
     println!("listening on {}", listener.local_addr()?);

@@ -92,6 +92,7 @@ impl Connection {
     ) -> Result<Option<Progress>, Failure> {
         self.write(bytes)?;
         let (Some(stream), Some(request)) = (&mut self.stream, &mut self.request) else {
+            self.close_unless_quiet();
             return Ok(None);
         };
         loop {
@@ -109,6 +110,15 @@ impl Connection {
                 Err(error) if error.kind() == WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// While no request is on its way, the server has nothing to say. It may close the
+    /// connection.
+    fn close_unless_quiet(&mut self) {
+        let result = self.stream.as_mut().map(|stream| stream.read(&mut [0]));
+        if !matches!(result, Some(Err(error)) if error.kind() == WouldBlock) {
+            self.close();
         }
     }
 

@@ -131,10 +131,9 @@ impl Answer {
             return Err(Fault::Status(code));
         }
         // HTTP/1.1 goes on unless somebody says otherwise, HTTP/1.0 ends.
-        self.keep_alive = match response.version {
-            Some(0) => has(response.headers, "Connection", "keep-alive"),
-            _ => !has(response.headers, "Connection", "close"),
-        };
+        self.keep_alive = !has(response.headers, "Connection", "close")
+            && (response.version != Some(0)
+                || has(response.headers, "Connection", "keep-alive"));
         let content = values(response.headers, "Content-Length")
             .next()
             .and_then(|value| std::str::from_utf8(value).ok())

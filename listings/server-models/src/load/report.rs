@@ -11,7 +11,7 @@ use crate::conversation::Protocol;
 use crate::load::connection::Failure;
 use crate::load::options::Options;
 
-/// The percentiles that are shown. At the last one, every request has its answer.
+/// The percentiles that are shown; the last one is the longest time.
 const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 100.0];
 /// The longest time that can be told from a longer one, in microseconds.
 const LONGEST: u64 = 2 * 3600 * 1_000_000;
@@ -64,7 +64,11 @@ impl Report {
     }
     // ANCHOR_END: record
 
-    pub fn failed(&mut self, failure: &Failure) {
+    /// A request has failed. One that was given up has waited at least until then.
+    pub fn failed(&mut self, failure: &Failure, since_due: Duration) {
+        if matches!(failure, Failure::TimedOut) {
+            self.since_due.saturating_record(microseconds(since_due));
+        }
         *self.failures.entry(failure.to_string()).or_default() += 1;
     }
 
@@ -106,7 +110,11 @@ impl Report {
         if self.unsent > 0 {
             table += &format!("{} could not even be sent in time\n", self.unsent);
         }
-        if self.since_sent.is_empty() && self.since_due.is_empty() {
+        let has_times = match options.rate {
+            Some(_) => !self.since_due.is_empty(),
+            None => !self.since_sent.is_empty(),
+        };
+        if !has_times {
             return table;
         }
         table += "percent  ms since sent";
@@ -116,23 +124,26 @@ impl Report {
             "\n"
         };
         for percentile in PERCENTILES {
-            let since_sent = milliseconds(&self.since_sent, percentile);
-            table += &format!("{percentile:>7}  {since_sent:>13.2}");
+            let time = |histogram| match milliseconds(histogram, percentile) {
+                Some(time) => format!("{time:.2}"),
+                None => "-".into(),
+            };
+            table += &format!("{percentile:>7}  {:>13}", time(&self.since_sent));
             if options.rate.is_some() {
-                let since_due = milliseconds(&self.since_due, percentile);
-                table += &format!("  {since_due:>12.2}");
+                table += &format!("  {:>12}", time(&self.since_due));
             }
             table += "\n";
         }
         table
     }
 
-    /// The run as JSON. Times are in milliseconds; `since_due` is null without a rate.
+    /// The run as JSON. Times are in milliseconds, none if there was no answer;
+    /// `since_due` is null without a rate.
     pub fn json(&self) -> Value {
         let options = &self.options;
         let percentiles = |histogram: &Histogram<u64>| {
-            let time = |p: &f64| (p.to_string(), json!(milliseconds(histogram, *p)));
-            Value::Object(PERCENTILES.iter().map(time).collect())
+            let time = |p: &f64| Some((p.to_string(), json!(milliseconds(histogram, *p)?)));
+            Value::Object(PERCENTILES.iter().filter_map(time).collect())
         };
         json!({
             "protocol": match options.protocol {
@@ -162,6 +173,8 @@ fn microseconds(time: Duration) -> u64 {
     time.as_micros() as u64
 }
 
-fn milliseconds(histogram: &Histogram<u64>, percentile: f64) -> f64 {
-    histogram.value_at_percentile(percentile) as f64 / 1000.0
+/// None if nothing has been recorded.
+fn milliseconds(histogram: &Histogram<u64>, percentile: f64) -> Option<f64> {
+    (!histogram.is_empty())
+        .then(|| histogram.value_at_percentile(percentile) as f64 / 1000.0)
 }

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use mio::{Events, Poll, Token};
 
 use crate::BUFFER_SIZE;
@@ -48,11 +48,16 @@ pub fn run(options: &Options) -> Result<Report> {
     let server = find(options)?;
     let request = exchange::request(options);
     let mut others = Vec::new();
-    for number in 1..=options.idle + options.silent {
-        let asks = number <= options.idle;
-        let stream = beside(options, server, asks.then_some(&request))
-            .with_context(|| format!("cannot open idle connection {number}"))?;
-        others.push(stream);
+    let kinds = [
+        ("idle", options.idle, Some(&request)),
+        ("silent", options.silent, None),
+    ];
+    for (kind, count, request) in kinds {
+        for number in 1..=count {
+            let stream = beside(options, server, request)
+                .with_context(|| format!("cannot open {kind} connection {number}"))?;
+            others.push(stream);
+        }
     }
 
     let now = Instant::now();
@@ -102,7 +107,9 @@ impl Run<'_> {
         if let Some(rate) = self.options.rate {
             // What was due, and could not even be sent, has waited as well.
             while self.next_due < self.end {
-                self.report.unsent(self.end - self.next_due);
+                if self.next_due >= self.start {
+                    self.report.unsent(self.end - self.next_due);
+                }
                 self.next_due += Duration::from_secs_f64(1.0 / rate);
             }
         }
@@ -144,7 +151,7 @@ impl Run<'_> {
         let connection = &mut self.connections[key];
         match connection.proceed(&self.request, buffer) {
             Ok(Some(Progress::Whole { keep_alive })) => {
-                if !keep_alive || self.options.new_connections {
+                if !keep_alive || has_end || self.options.new_connections {
                     connection.close();
                 }
                 if let Some(request) = connection.request.take() {
@@ -160,8 +167,6 @@ impl Run<'_> {
                 self.free.push_back(key);
                 self.send_due();
             }
-            // The server may close a connection that has nothing to do.
-            Ok(_) if connection.request.is_none() && has_end => connection.close(),
             Ok(_) => {}
             Err(failure) => self.fail(key, failure),
         }
@@ -171,8 +176,9 @@ impl Run<'_> {
         let connection = &mut self.connections[key];
         connection.close();
         if let Some(request) = connection.request.take() {
-            if request.due >= self.start {
-                self.report.failed(&failure);
+            let now = Instant::now();
+            if now >= self.start {
+                self.report.failed(&failure, now - request.due);
             }
             self.resting.push(key);
         }
@@ -233,7 +239,9 @@ fn beside(
         stream.write_all(request)?;
         let mut answer = Answer::new(options.protocol);
         let mut buffer = [0; 1024];
+        let start = Instant::now();
         loop {
+            ensure!(start.elapsed() < options.timeout, "no answer in time");
             let length = stream.read(&mut buffer)?;
             match answer.take(&buffer[..length], request) {
                 _ if length == 0 => bail!("the server has closed it"),

@@ -297,8 +297,8 @@ impl Column {
         let time = |percentile: &str| run.since_sent.get(percentile).copied();
         match self {
             PerSecond => Some(run.per_second),
-            Median => time("50").filter(|_| run.per_second > 0.0),
-            Tail => time("99").filter(|_| run.per_second > 0.0),
+            Median => time("50"),
+            Tail => time("99"),
             CpuMicros => run.cpu_micros,
             IdleBytes => run.idle_bytes,
         }
