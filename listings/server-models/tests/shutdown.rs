@@ -91,6 +91,8 @@ fn after_ctrl_c_a_client_that_is_there_is_answered_once_more_and_no_other_gets_i
         assert_eq!(reply.status(), "200 OK");
         assert_eq!(reply.header("Connection"), Some("close"));
         assert_eq!(read_once(&mut stream, &mut [0]).unwrap(), 0);
+        // The server was first to say that this was all, and waits until the client has heard.
+        drop(stream);
         subject.assert_ends(ALL_ENDED);
     });
 }
@@ -106,6 +108,7 @@ fn after_ctrl_c_a_request_that_has_begun_is_answered() {
         let reply = Reply::last(&mut stream);
         assert_eq!(reply.status(), "200 OK");
         assert_eq!(reply.header("Connection"), Some("close"));
+        drop(stream);
         subject.assert_ends(ALL_ENDED);
     });
 }
