@@ -110,7 +110,8 @@ impl Server {
     /// Refuses new clients, and says until when those that are there may go on.
     fn stop(&mut self) -> Instant {
         match self.listener.take() {
-            Some(_) => {
+            Some(listener) => {
+                drop(listener);
                 eprintln!("no new connections");
                 self.now + GRACE
             }
