@@ -37,7 +37,8 @@ fn main() -> Result<()> {
         registry: poll.registry().try_clone()?,
         listener: Some(Listener::bind(&address, poll.registry(), LISTENER)?),
         protocol,
-        // Memory that nobody has written to costs nothing, and this need never be moved.
+        // Room for all, or the list would be copied whenever it grows. Memory costs nothing
+        // before somebody writes to it.
         connections: Slab::with_capacity(CONNECTION_LIMIT),
         buffer: vec![0; BUFFER_SIZE],
         now: Instant::now(),
