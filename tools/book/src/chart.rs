@@ -113,7 +113,7 @@ fn what(figure: &Figure) -> String {
         Figure::CpuMicros => "Microseconds of the server's CPU time for each answer".into(),
         Figure::IdleBytes => "Bytes of the server's memory for each idle connection".into(),
         Figure::Percentile(time, percentile) => format!(
-            "Milliseconds {} to its answer, for the fastest {percentile} %",
+            "Milliseconds {} to its answer, within which {percentile} % had theirs",
             since(*time)
         ),
     }
@@ -143,7 +143,7 @@ fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> 
     let runs = bars.iter().map(|bar| bar.values.len()).max();
     let shape = match plot::has_bars(&bars) {
         true => "a bar",
-        false => "a thick line",
+        false => "on a logarithmic scale, a thick line",
     };
     let legend = format!(
         "{}: {shape} is the median of {} runs, a dot is one of them.",
@@ -157,7 +157,7 @@ fn bars(id: &str, drawing: &Drawing, figure: &Figure, measured: &[Measured]) -> 
     let mut table = format!(
         "<table>\n<thead><tr><th>server</th><th>median</th><th>least</th><th>most</th>{}</tr></thead>\n<tbody>\n",
         if have_failed {
-            "<th>failed requests</th>"
+            "<th>failed, in all runs</th>"
         } else {
             ""
         }
@@ -186,7 +186,7 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> Pic
     let curves: Vec<Curve> = measured.iter().map(|server| curve(server, time)).collect();
     let runs = measured.iter().map(|server| server.runs.len()).max();
     let legend = format!(
-        "Milliseconds {} to its answer, for the fastest so many percent of the requests, on a logarithmic scale. A curve goes through the medians of {} runs, a thin line from the least to the most.",
+        "Milliseconds {} to its answer, within which so many percent of the requests had theirs, on a logarithmic scale. A curve goes through the medians of {} runs, a thin line from the least to the most.",
         since(time),
         runs.unwrap_or_default()
     );
@@ -232,7 +232,7 @@ fn curves(id: &str, drawing: &Drawing, time: Time, measured: &[Measured]) -> Pic
     }
     let failures = failures_of_all(measured);
     if failures.iter().any(|failed| !failed.is_empty()) {
-        table.push_str("<tr><th scope=\"row\">failed requests</th>");
+        table.push_str("<tr><th scope=\"row\">failed or not sent, in all runs</th>");
         for failed in failures {
             table.push_str(&format!("<td>{}</td>", line(&failed)));
         }

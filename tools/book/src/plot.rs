@@ -321,7 +321,7 @@ pub fn curves(id: &str, title: &str, description: &str, curves: &[Curve]) -> Str
     }
     let _ = writeln!(
         svg,
-        "<text class=\"tick\" x=\"{LEFT}\" y=\"{:.1}\">% of the requests; upwards: milliseconds</text>",
+        "<text class=\"tick\" x=\"{LEFT}\" y=\"{:.1}\">% of the requests had an answer within … ms</text>",
         BOTTOM + 38.0
     );
 
