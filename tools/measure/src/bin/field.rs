@@ -1,5 +1,5 @@
 //! Measures the servers of the listing `server-models` beside those of the field, interleaved in one go, and prints where each
-//! stands: `cargo run --release -p measure --bin field`. It takes about 20 minutes on a machine that does nothing else.
+//! stands: `cargo run --release -p measure --bin field`. It takes a quarter of an hour on a machine that does nothing else.
 //!
 //! The field: asyncio with its streams, the same on uvloop, a plain epoll server in C, and nginx. Their sources are in
 //! `tools/measure/field`. Beside Rust this needs cc, nginx, taskset, and python3 with venv and a registry to get uvloop from. An
@@ -14,6 +14,8 @@ use measure::{Figures, Server, Workload, in_turns, median};
 
 /// How often each server is measured under each workload; medians count.
 const ROUNDS: usize = 5;
+/// How long each run counts, in seconds.
+const DURATION: [&str; 2] = ["--duration", "0.7"];
 const UVLOOP: &str = "uvloop==0.23.0";
 
 /// All servers, and how each is started. Those of the listing come first.
@@ -210,7 +212,7 @@ fn main() -> Result<()> {
                     load: comparison
                         .load
                         .split(' ')
-                        .chain(["--duration", "1"])
+                        .chain(DURATION)
                         .map(String::from)
                         .collect(),
                     one_core: comparison.one_core,
