@@ -15,7 +15,7 @@ use measure::{Figures, Server, Workload, in_turns, median};
 /// How often each server is measured under each workload; medians count.
 const ROUNDS: usize = 5;
 /// How long each run counts, in seconds.
-const DURATION: [&str; 2] = ["--duration", "0.7"];
+const DURATION: [&str; 2] = ["--duration", "0.5"];
 const UVLOOP: &str = "uvloop==0.23.0";
 
 /// All servers, and how each is started. Those of the listing come first.
@@ -85,12 +85,6 @@ const COMPARISONS: [Comparison; 12] = [
         )
     },
     comparison(
-        "HTTP, keep-alive, 1 connection",
-        "--connections 1",
-        &[],
-        SPEED,
-    ),
-    comparison(
         "HTTP, keep-alive, 50 connections",
         "--connections 50",
         STARVING,
@@ -103,16 +97,22 @@ const COMPARISONS: [Comparison; 12] = [
         SPEED,
     ),
     comparison(
-        "echo of 64 bytes, 1 connection",
-        "--echo --connections 1",
-        NO_ECHO,
-        SPEED,
-    ),
-    comparison(
         "echo of 64 bytes, 50 connections",
         "--echo --connections 50",
         NO_ECHO,
         SPEED,
+    ),
+    comparison(
+        "5,000 idle connections",
+        "--idle 5000",
+        STARVING,
+        &[IdleBytes],
+    ),
+    comparison(
+        "one client beside ten silent ones",
+        "--new-connections --silent 10",
+        &[],
+        &[Median, Tail],
     ),
     comparison(
         "echo of 64 bytes, 1,000 connections",
@@ -133,16 +133,16 @@ const COMPARISONS: [Comparison; 12] = [
         SPEED,
     ),
     comparison(
-        "5,000 idle connections",
-        "--idle 5000",
-        STARVING,
-        &[IdleBytes],
+        "HTTP, keep-alive, 1 connection",
+        "--connections 1",
+        &[],
+        SPEED,
     ),
     comparison(
-        "one client beside ten silent ones",
-        "--new-connections --silent 10",
-        &[],
-        &[Median, Tail],
+        "echo of 64 bytes, 1 connection",
+        "--echo --connections 1",
+        NO_ECHO,
+        SPEED,
     ),
 ];
 
