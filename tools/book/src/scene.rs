@@ -1,14 +1,14 @@
 //! A scene: programs of a listing, and of others perhaps, started one after another, each in a terminal of its own; what they printed
 //! becomes Markdown.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Socket, Type};
 
+use crate::closed_port::ClosedPort;
 use crate::guard::Job;
 use crate::listing::Listing;
 use crate::markdown;
@@ -457,51 +457,5 @@ fn put_first(arguments: &mut Vec<String>, address: SocketAddr) {
         .is_some_and(|first| first.parse::<SocketAddr>().is_ok());
     if !has_address {
         arguments.insert(0, address.to_string());
-    }
-}
-
-/// A port that is taken, so that nobody can listen on it, and closed, so that nobody can connect to it.
-struct ClosedPort {
-    address: SocketAddr,
-    _tcp: Socket,
-    _udp: UdpSocket,
-}
-
-impl ClosedPort {
-    /// Takes `wanted`, or a free port of the same host if somebody else has it.
-    fn reserve(wanted: SocketAddr) -> Result<ClosedPort> {
-        let anywhere = SocketAddr::new(wanted.ip(), 0);
-        // Connections of an earlier scene may still be remembered there (TIME-WAIT). They do not matter, but only a socket that could
-        // share its port may have it then. A free TCP port, on the other hand, may be taken in UDP; the next one will not be.
-        for (address, share) in [
-            (wanted, false),
-            (wanted, true),
-            (anywhere, false),
-            (anywhere, false),
-        ] {
-            if let Ok(port) = ClosedPort::take(address, share) {
-                return Ok(port);
-            }
-        }
-        ClosedPort::take(anywhere, false).context("cannot reserve a closed port")
-    }
-
-    fn take(address: SocketAddr, share: bool) -> Result<ClosedPort> {
-        // A TCP socket that is bound and does not listen: the kernel answers a SYN with RST, and has no second one for this port.
-        let tcp = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        tcp.set_reuse_address(share)?;
-        tcp.bind(&address.into())?;
-        let address = tcp
-            .local_addr()?
-            .as_socket()
-            .context("a TCP socket without an address")?;
-        // A UDP socket that is connected to somebody else: the kernel answers all others with "port unreachable".
-        let udp = UdpSocket::bind(address)?;
-        udp.connect(address)?;
-        Ok(ClosedPort {
-            address,
-            _tcp: tcp,
-            _udp: udp,
-        })
     }
 }
