@@ -35,6 +35,8 @@ mod scale;
 mod scene;
 mod server;
 mod source;
+mod steps;
+mod story;
 mod text;
 mod transcript;
 mod turn;
