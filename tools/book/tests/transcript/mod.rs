@@ -19,6 +19,8 @@ static REDACTIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b[SMTWF][a-z]+day, [A-Z][a-z]+ \d{1,2}, \d{4} \d\d:\d\d:\d\d-UTC",
             "[TIME]",
         ),
+        // The first byte of that.
+        (r#"(?<rest>^  ")[SMTWF]"$"#, "[DAY]\""),
         // HTTP, in the form of RFC 9110, section 5.6.7.
         (
             r"\b[SMTWF][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT",
