@@ -42,8 +42,8 @@ export async function serve() {
     return { folder, address, stop };
 }
 
-/// The system's Chromium. It must not call home, and inside a container it cannot have its own sandbox.
-export function browser() {
+/// The system's Chromium, with `more` arguments. It must not call home, and inside a container it cannot have its own sandbox.
+export function browser(more = []) {
     return chromium.launch({
         executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
         args: [
@@ -54,6 +54,7 @@ export function browser() {
             '--disable-background-networking',
             '--disable-component-update',
             '--disable-sync',
+            ...more,
         ],
     });
 }

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use mdbook_preprocessor::book::{Book, Chapter};
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use crate::cache::Cache;
 use crate::compile::{self, Profile};
 use crate::directive::{self, Directive, Part};
+use crate::guard::Purpose;
 use crate::include;
 use crate::late::Late;
+use crate::links::{self, Replays};
 use crate::project::Project;
+use crate::replay::Replay;
 use crate::run::{self, Run};
 use crate::scene::Cast;
 use crate::source::Source;
@@ -46,6 +49,8 @@ struct Task {
     folder: PathBuf,
     scene: Option<Played>,
     output: Option<Result<String>>,
+    /// What stands beneath the output.
+    replay: String,
 }
 
 /// What there is to a scene that is played.
@@ -71,6 +76,7 @@ impl Preprocessor for Bridge {
         });
         let chapters: Vec<&Chapter> = book.chapters().filter(|c| !c.is_draft_chapter()).collect();
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
+        let replays = self.replays(&context.config.book.src, &chapters, &mut tasks)?;
 
         for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
             task.output = self.known(task, &cache);
@@ -85,7 +91,7 @@ impl Preprocessor for Bridge {
                 Some(Ok(output)) => results
                     .entry(task.chapter)
                     .or_default()
-                    .push((task.directive, output)),
+                    .push((task.directive, output + &task.replay)),
                 Some(Err(error)) => failures.push(format!("{}: {error:#}", task.location)),
                 None => failures.push(format!("{}: it was not run", task.location)),
             }
@@ -95,13 +101,18 @@ impl Preprocessor for Bridge {
         let mut number = 0;
         book.for_each_chapter_mut(|chapter| {
             if !chapter.is_draft_chapter() {
-                // From the last to the first, so that the positions of the others stay true.
-                for (directive, output) in results.remove(&number).unwrap_or_default().iter().rev()
-                {
-                    chapter
-                        .content
-                        .replace_range(directive.range.clone(), output);
+                let content = std::mem::take(&mut chapter.content);
+                let none = BTreeMap::new();
+                let replays = replays.get(&number).unwrap_or(&none);
+                let mut end = 0;
+                for (directive, output) in results.remove(&number).unwrap_or_default() {
+                    let text = &content[end..directive.range.start];
+                    chapter.content.push_str(&links::with_steps(text, replays));
+                    chapter.content.push_str(&output);
+                    end = directive.range.end;
                 }
+                let text = &content[end..];
+                chapter.content.push_str(&links::with_steps(text, replays));
                 number += 1;
             }
         });
@@ -137,6 +148,7 @@ impl Bridge {
                         folder: source.folder(),
                         scene,
                         output: output.map(Ok),
+                        replay: String::new(),
                     }),
                     Err(error) => mistakes.push(format!("{location}: {error:#}")),
                 }
@@ -144,6 +156,68 @@ impl Bridge {
         }
         fail_if_any(mistakes)?;
         Ok(tasks)
+    }
+
+    /// Draws the replays of all chapters, and gives each to its task. Fails if one cannot be shown, or if a chapter names a step that
+    /// its replays do not have. By the chapters' numbers.
+    fn replays(
+        &self,
+        src: &Path,
+        chapters: &[&Chapter],
+        tasks: &mut [Task],
+    ) -> Result<BTreeMap<usize, Replays>> {
+        let mut replays = BTreeMap::<usize, Replays>::new();
+        let mut mistakes = Vec::new();
+        for task in tasks {
+            match self.replay(task) {
+                Ok(None) => {}
+                Ok(Some((name, replay))) => {
+                    let known = replays.entry(task.chapter).or_default();
+                    task.replay = replay.page(known.is_empty());
+                    if known.insert(name.clone(), replay).is_some() {
+                        mistakes.push(format!(
+                            "{}: two replays are called {name:?}",
+                            task.location
+                        ));
+                    }
+                }
+                Err(error) => mistakes.push(format!("{}: {error:#}", task.location)),
+            }
+        }
+        let none = Replays::new();
+        for (number, chapter) in chapters.iter().enumerate() {
+            let wrong = links::mistakes(&chapter.content, replays.get(&number).unwrap_or(&none));
+            let Some(path) = chapter.source_path.as_ref().filter(|_| !wrong.is_empty()) else {
+                continue;
+            };
+            let source = Source::read(&self.project, &self.project.root.join(src).join(path))?;
+            for (position, error) in wrong {
+                let location = source.locate(&chapter.content, position);
+                mistakes.push(format!("{location}: {error:#}"));
+            }
+        }
+        fail_if_any(mistakes)?;
+        Ok(replays)
+    }
+
+    /// The replay of a directive's scene, if that has one.
+    fn replay(&self, task: &Task) -> Result<Option<(String, Replay)>> {
+        let (Some(Part::Scene(scene)), Some(played)) = (&task.directive.part, &task.scene) else {
+            return Ok(None);
+        };
+        let Some(name) = &scene.replay else {
+            return Ok(None);
+        };
+        let recorded = scene.recorded_story(&played.cast.listing, &played.cast)?;
+        // While the book is served, its reader may change a listing and see what comes of it.
+        ensure!(
+            recorded.changed.is_empty() || self.late.is_some(),
+            "{} has changed since the replay {name:?} was recorded; `{}` records it again",
+            recorded.changed.join(" and "),
+            recorded.again
+        );
+        let replay = Replay::draw(name, &recorded, &self.project, &played.cast)?;
+        Ok(Some((name.clone(), replay)))
     }
 
     /// If the directive plays a scene: its listings, and the name of its result. If it shows a recording: what that looks like.
@@ -213,7 +287,7 @@ impl Bridge {
                     programs: cast.map_or_else(Default::default, |cast| {
                         compile::programs_of_all(&self.project, cast.all(), Profile::Dev)
                     }),
-                    recording: false,
+                    purpose: Purpose::Page,
                 });
             }
         }

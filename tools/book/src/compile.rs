@@ -28,6 +28,9 @@ pub enum Profile {
     Dev,
     /// To run in little time.
     Release,
+    /// To be watched: compiled as for [`Profile::Dev`], and each function says where its caller's frame is, without which strace's
+    /// unwinder loses its way.
+    Watched,
 }
 
 /// Where the programs of `listing` are once they have been compiled from these sources: a scene never meets those of others.
@@ -35,6 +38,7 @@ pub fn programs(project: &Project, listing: &Listing, profile: Profile) -> PathB
     let folder = match profile {
         Profile::Dev => "programs",
         Profile::Release => "programs-release",
+        Profile::Watched => "programs-watched",
     };
     let listings = project.state().join(folder).join(&listing.name);
     listings.join(&listing.sources)
@@ -54,6 +58,11 @@ pub fn programs_of_all<'a>(
 /// Compiles the programs of `listing`; cargo's progress and errors go to the terminal.
 pub fn compile(project: &Project, listing: &Listing) -> Result<()> {
     compile_for(project, listing, Profile::Dev, ["--bins"])
+}
+
+/// Compiles the programs of `listing` to be watched.
+pub fn compile_watched(project: &Project, listing: &Listing) -> Result<()> {
+    compile_for(project, listing, Profile::Watched, ["--bins"])
 }
 
 /// Compiles some programs of `listing` to be fast, which takes a while for each.
@@ -81,10 +90,7 @@ fn compile_for<'a>(
     let mut cargo = Command::new(cargo());
     cargo
         .args(["build", "--message-format=json-render-diagnostics"])
-        .args(match profile {
-            Profile::Dev => None,
-            Profile::Release => Some("--release"),
-        })
+        .args((profile == Profile::Release).then_some("--release"))
         .args(bins)
         .args(["--package", &listing.name])
         .arg("--manifest-path")
@@ -93,6 +99,10 @@ fn compile_for<'a>(
         .arg(project.state().join("listings"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if profile == Profile::Watched {
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo.env("RUSTFLAGS", "-Cforce-frame-pointers=yes");
+    }
     process::die_with_parent(&mut cargo);
     let mut child = cargo.spawn().context("cannot start cargo")?;
     let messages = BufReader::new(child.stdout.take().context("cargo has no output")?);

@@ -13,11 +13,12 @@ use regex::Regex;
 use crate::process;
 
 /// What is known about some of them: the name, the argument that makes it say its version, and the Debian package that has it.
-const KNOWN: [(&str, &str, &str); 6] = [
+const KNOWN: [(&str, &str, &str); 7] = [
     ("ab", "-V", "apache2-utils"),
     ("curl", "--version", "curl"),
     ("nginx", "-v", "nginx-light"),
     ("python3", "--version", "python3"),
+    ("strace", "--version", "strace"),
     ("taskset", "--version", "util-linux"),
     ("wrk", "-v", "wrk"),
 ];

@@ -24,6 +24,17 @@ use crate::process::{self, Process};
 /// Tells `book` that it runs in a job, and where that is written down.
 const JOB: &str = "BOOK_JOB";
 
+/// What a command is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// To be shown: a scene prints Markdown.
+    Page,
+    /// To be recorded: a scene's programs have been compiled to be fast, and it prints its terminals as JSON.
+    Recording,
+    /// To be told: a scene is watched call by call and packet by packet, and prints its story as JSON.
+    Story,
+}
+
 /// What a guard is to run.
 #[derive(Serialize, Deserialize)]
 pub struct Job {
@@ -35,9 +46,9 @@ pub struct Job {
     pub limit: usize,
     /// Where the programs are that a scene plays, by listing: the tool has compiled them, and knows what the sources were then.
     pub programs: BTreeMap<String, PathBuf>,
-    /// Whether a scene is played to be recorded: its programs have been compiled to be fast, and what it prints is JSON.
-    #[serde(default)]
-    pub recording: bool,
+    pub purpose: Purpose,
+    /// Whether a scene has a little internet of its own.
+    pub is_isolated: bool,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.

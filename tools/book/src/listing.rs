@@ -49,12 +49,17 @@ struct BookMetadata {
     address: Option<SocketAddr>,
 }
 
+/// The names of all listings.
+pub fn names(project: &Project) -> Result<Vec<String>> {
+    names_in(&project.listings(), |path| {
+        path.join("Cargo.toml").is_file()
+    })
+}
+
 impl Listing {
     /// Reads the listing `name`. The error names the listings that there are.
     pub fn load(project: &Project, name: &str) -> Result<Listing> {
-        let names = names_in(&project.listings(), |path| {
-            path.join("Cargo.toml").is_file()
-        })?;
+        let names = self::names(project)?;
         if !names.iter().any(|known| known == name) {
             bail!("there is no listing {name:?}{}", suggestion(name, &names));
         }

@@ -10,18 +10,23 @@ use clap::{Parser, Subcommand};
 
 mod bridge;
 mod cache;
+mod capture;
 mod chart;
 mod closed_port;
+mod compare;
 mod compile;
 mod directive;
 mod foreign;
 mod guard;
 mod include;
 mod late;
+mod lines;
+mod links;
 mod listing;
 mod machine;
 mod markdown;
 mod measurement;
+mod namespace;
 mod plot;
 mod preprocess;
 mod process;
@@ -30,6 +35,7 @@ mod project;
 mod record;
 mod recording;
 mod render;
+mod replay;
 mod run;
 mod scale;
 mod scene;
@@ -37,15 +43,18 @@ mod server;
 mod source;
 mod steps;
 mod story;
+mod tell;
 mod text;
+mod trace;
 mod transcript;
 mod turn;
 mod warnings;
 mod watch;
+mod witness;
 
 use chart::Chart;
 use directive::Part;
-use guard::Job;
+use guard::{Job, Purpose};
 use measurement::Measurement;
 use project::Project;
 use record::Record;
@@ -94,6 +103,9 @@ enum Task {
         #[command(subcommand)]
         question: Option<Question>,
     },
+    /// Try whether scenes can have an internet of their own (internal)
+    #[command(hide = true)]
+    Namespace,
     /// Run a directive's command (internal)
     #[command(hide = true)]
     Guard { job: PathBuf },
@@ -141,7 +153,7 @@ fn main() -> ExitCode {
 }
 
 fn is_being_recorded() -> Result<bool> {
-    Ok(Job::current()?.is_some_and(|job| job.recording))
+    Ok(Job::current()?.is_some_and(|job| job.purpose == Purpose::Recording))
 }
 
 fn run(task: Task) -> Result<ExitCode> {
@@ -169,12 +181,19 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Scene(scene) => match Job::current()? {
             Some(job) => {
+                let project = project()?;
+                if job.is_isolated {
+                    namespace::enter()?;
+                }
                 process::die_with_this_parent()?;
-                let terminals = scene.play(&project()?, &job)?;
-                if job.recording {
-                    println!("{}", serde_json::to_string(&terminals)?);
-                } else {
-                    print!("{}", markdown::scene(&terminals));
+                match job.purpose {
+                    Purpose::Page => print!("{}", markdown::scene(&scene.play(&project, &job)?)),
+                    Purpose::Recording => {
+                        println!("{}", serde_json::to_string(&scene.play(&project, &job)?)?);
+                    }
+                    Purpose::Story => {
+                        println!("{}", serde_json::to_string(&scene.tell(&project, &job)?)?);
+                    }
                 }
             }
             None => print!("{}", run::by_hand(&project()?, &tool, scene)?),
@@ -198,6 +217,7 @@ fn run(task: Task) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
+        Task::Namespace => namespace::enter()?,
         Task::Guard { job } => guard::run(&job)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,5 @@
-//! `cargo book record`: runs the recorded scenes and the measurements of a listing, one after another, and keeps what they show.
+//! `cargo book record`: watches the scenes that have a replay, runs the recorded scenes and the measurements of a listing, one after
+//! another, and keeps what they show; with `--check` it watches again, and compares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,34 +7,46 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use mdbook_driver::MDBook;
 
+use crate::compare;
 use crate::compile::{self, Profile};
 use crate::directive::{self, Directive, Part};
 use crate::foreign;
-use crate::listing::{Listing, suggestion};
+use crate::guard::Purpose;
+use crate::listing::{self, Listing, suggestion};
 use crate::measurement::{Definition, MeasuredRun, Measurement, Measurements, TASKSET};
+use crate::namespace;
 use crate::project::Project;
-use crate::recording::{Content, Provenance, Recording};
+use crate::recording::{self, Content, Provenance, Recording};
 use crate::run::{Run, Runner};
 use crate::scene::{Cast, Scene};
 use crate::source::Source;
+use crate::story::Story;
+use crate::witness;
 
 /// The arguments of `book record`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Record {
-    /// A folder in listings/
-    listing: String,
+    /// A folder in listings/; without it, the replays of all listings
+    listing: Option<String>,
     /// Which of its recordings; all unless said otherwise
     names: Vec<String>,
+    /// Keep the recordings, and fail if a replay's story is no longer the same; what is measured is not compared
+    #[arg(long)]
+    check: bool,
 }
 
 /// Something that can be recorded.
 enum Subject {
+    /// A scene that is shown as it was.
     Scene(Box<(Scene, Cast)>),
+    /// A scene that is watched.
+    Story(Box<(Scene, Cast)>),
     Measurement(Definition),
 }
 
 /// A recording that is to be made.
 struct Task {
+    listing: Listing,
     name: String,
     subject: Subject,
     runs: Vec<Run>,
@@ -41,21 +54,45 @@ struct Task {
 
 impl Record {
     pub fn run(&self, project: &Project, tool: &Path) -> Result<()> {
-        let listing = Listing::load(project, &self.listing)?;
-        let subjects = self.chosen(subjects(project, &listing)?)?;
-        foreign::check(subjects.values().flat_map(Subject::foreign))?;
-        for (listing, programs) in needed(&listing, &subjects)? {
-            compile::compile_release(project, &listing, programs.iter().map(String::as_str))?;
+        let names = match &self.listing {
+            Some(name) => vec![name.clone()],
+            None => listing::names(project)?,
+        };
+        let mut work = Vec::new();
+        for name in names {
+            let listing = Listing::load(project, &name)?;
+            let mut subjects = subjects(project, &listing)?;
+            if self.listing.is_some() {
+                subjects = self.chosen(subjects)?;
+            }
+            // What is measured takes minutes, and is only measured of a listing that is named.
+            let stories_alone = self.check || self.listing.is_none();
+            subjects.retain(|_, subject| !stories_alone || matches!(subject, Subject::Story(_)));
+            work.push((listing, subjects));
+        }
+        let subjects = || work.iter().flat_map(|(_, subjects)| subjects.values());
+        // All that can be missing is missed before anything is done.
+        foreign::check(subjects().flat_map(Subject::foreign))?;
+        if subjects().any(|subject| matches!(subject, Subject::Story(_))) {
+            let only_linux = "a replay is recorded in a network namespace of its own";
+            namespace::is_possible(tool).context(only_linux)?;
+            witness::check()?;
+        }
+        for (listing, subjects) in &work {
+            compile(project, listing, subjects)?;
         }
 
         let mut tasks = Vec::new();
-        for (name, subject) in subjects {
-            let runs = subject.runs(project, &listing, &name)?;
-            tasks.push(Task {
-                name,
-                subject,
-                runs,
-            });
+        for (listing, subjects) in work {
+            for (name, subject) in subjects {
+                let runs = subject.runs(project, &listing, &name)?;
+                tasks.push(Task {
+                    listing: listing.clone(),
+                    name,
+                    subject,
+                    runs,
+                });
+            }
         }
         // Scenes first: they take the least time to show a mistake.
         tasks.sort_by_key(|task| matches!(task.subject, Subject::Measurement(_)));
@@ -63,10 +100,16 @@ impl Record {
         let runner = Runner::new(project, tool, length, "runs")?;
         let mut failures = Vec::new();
         for task in &tasks {
-            let path = format!("listings/{}/recordings/{}.json", listing.name, task.name);
-            match task.record(&runner, &listing) {
-                Ok(()) => runner.progress.say(&format!("recorded {path}")),
-                Err(error) => failures.push(format!("{}: {error:#}", task.name)),
+            let path = recording::shown(&task.listing.name, &task.name);
+            let result = match self.check {
+                true => task
+                    .check(&runner)
+                    .map(|()| format!("{path} still tells the story")),
+                false => task.record(&runner).map(|()| format!("recorded {path}")),
+            };
+            match result {
+                Ok(message) => runner.progress.say(&message),
+                Err(error) => failures.push(format!("{path}: {error:#}")),
             }
         }
         drop(runner);
@@ -78,8 +121,8 @@ impl Record {
     fn chosen(&self, mut subjects: BTreeMap<String, Subject>) -> Result<BTreeMap<String, Subject>> {
         ensure!(
             !subjects.is_empty(),
-            "there is nothing to record of {:?}: no chapter has a recorded scene of it, and it has no measurements.toml",
-            self.listing
+            "there is nothing to record of {:?}: no chapter has a scene of it with a replay or a recording, and it has no measurements.toml",
+            self.listing.as_deref().unwrap_or_default()
         );
         if self.names.is_empty() {
             return Ok(subjects);
@@ -89,7 +132,7 @@ impl Record {
             if !known.contains(name) {
                 bail!(
                     "{:?} has no recording {name:?}{}",
-                    self.listing,
+                    self.listing.as_deref().unwrap_or_default(),
                     suggestion(name, &known)
                 );
             }
@@ -119,7 +162,7 @@ fn subjects(project: &Project, listing: &Listing) -> Result<BTreeMap<String, Sub
             bail!("{}: {:#}", source.at(mistake.position), mistake.error);
         }
         for directive in directives {
-            let Some(Part::Recorded(scene)) = directive.part else {
+            let (Some(Part::Recorded(scene)) | Some(Part::Scene(scene))) = directive.part else {
                 continue;
             };
             let location = source.at(directive.range.start);
@@ -129,39 +172,45 @@ fn subjects(project: &Project, listing: &Listing) -> Result<BTreeMap<String, Sub
     Ok(subjects)
 }
 
-/// Adds a recorded scene, if it is one of `listing`.
+/// Adds a scene that is to be recorded or watched, if it is one of `listing`.
 fn add(
     subjects: &mut BTreeMap<String, Subject>,
     project: &Project,
     listing: &Listing,
     scene: Scene,
 ) -> Result<()> {
-    let Some(name) = scene
-        .recorded
-        .clone()
-        .filter(|_| scene.listing == listing.name)
-    else {
+    let name = scene.recorded.as_ref().or(scene.replay.as_ref());
+    let Some(name) = name.filter(|_| scene.listing == listing.name).cloned() else {
         return Ok(());
     };
     match subjects.get(&name) {
-        Some(Subject::Scene(other)) if other.0.words() == scene.words() => {}
+        Some(Subject::Scene(other) | Subject::Story(other)) if other.0.is_like(&scene) => {}
         Some(_) => bail!("something else is recorded as {name:?}, too"),
         None => {
             let cast = scene.check(project)?;
-            subjects.insert(name, Subject::Scene(Box::new((scene, cast))));
+            let is_watched = scene.replay.is_some();
+            let scene = Box::new((scene, cast));
+            let subject = if is_watched {
+                Subject::Story(scene)
+            } else {
+                Subject::Scene(scene)
+            };
+            subjects.insert(name, subject);
         }
     }
     Ok(())
 }
 
-/// The listings that must be compiled, and their programs.
-fn needed(
+/// Compiles what the subjects of `listing` need, its own programs and those of others.
+fn compile(
+    project: &Project,
     listing: &Listing,
     subjects: &BTreeMap<String, Subject>,
-) -> Result<Vec<(Listing, BTreeSet<String>)>> {
-    let mut needed = BTreeMap::<String, (Listing, BTreeSet<String>)>::new();
+) -> Result<()> {
+    let mut fast = BTreeMap::<String, (Listing, BTreeSet<String>)>::new();
+    let mut watched = BTreeMap::<String, Listing>::new();
     let mut need = |listing: &Listing, programs: Vec<String>| {
-        let entry = needed.entry(listing.name.clone());
+        let entry = fast.entry(listing.name.clone());
         let (_, known) = entry.or_insert_with(|| (listing.clone(), BTreeSet::new()));
         known.extend(programs);
     };
@@ -174,11 +223,19 @@ fn needed(
                     need(listing, programs.map(String::from).collect());
                 }
             }
+            Subject::Story(scene) => {
+                let all = scene.1.all();
+                watched.extend(all.map(|listing| (listing.name.clone(), listing.clone())));
+            }
         }
     }
-    let mut needed: Vec<_> = needed.into_values().collect();
-    needed.retain(|(_, programs)| !programs.is_empty());
-    Ok(needed)
+    for (listing, programs) in fast.values().filter(|(_, programs)| !programs.is_empty()) {
+        compile::compile_release(project, listing, programs.iter().map(String::as_str))?;
+    }
+    for listing in watched.values() {
+        compile::compile_watched(project, listing)?;
+    }
+    Ok(())
 }
 
 impl Subject {
@@ -186,6 +243,7 @@ impl Subject {
     fn foreign(&self) -> Vec<&str> {
         match self {
             Subject::Scene(scene) => scene.1.foreign().collect(),
+            Subject::Story(_) => vec![witness::STRACE],
             Subject::Measurement(definition) if definition.one_core => vec![TASKSET],
             Subject::Measurement(_) => Vec::new(),
         }
@@ -193,11 +251,18 @@ impl Subject {
 
     /// What has to run for it, in this order.
     fn runs(&self, project: &Project, listing: &Listing, name: &str) -> Result<Vec<Run>> {
+        let purpose = match self {
+            Subject::Story(_) => Purpose::Story,
+            _ => Purpose::Recording,
+        };
         let run = |location: String, directive, cast: Option<&Cast>| {
-            let alone = [listing].into_iter();
+            let profile = match purpose {
+                Purpose::Story => Profile::Watched,
+                _ => Profile::Release,
+            };
             let programs = match cast {
-                Some(cast) => compile::programs_of_all(project, cast.all(), Profile::Release),
-                None => compile::programs_of_all(project, alone, Profile::Release),
+                Some(cast) => compile::programs_of_all(project, cast.all(), profile),
+                None => compile::programs_of_all(project, [listing].into_iter(), profile),
             };
             Run {
                 number: 0,
@@ -206,11 +271,11 @@ impl Subject {
                 folder: PathBuf::from(&project.root),
                 address: cast.and_then(|cast| cast.listing.address),
                 programs,
-                recording: true,
+                purpose,
             }
         };
         match self {
-            Subject::Scene(scene) => {
+            Subject::Scene(scene) | Subject::Story(scene) => {
                 let (scene, cast) = &**scene;
                 let directive =
                     Directive::alone(scene.command()?, Some(Part::Scene(scene.clone())));
@@ -242,9 +307,8 @@ impl Subject {
 
 impl Task {
     /// Runs what has to run, and writes the recording when all of it has ended well.
-    fn record(&self, runner: &Runner, listing: &Listing) -> Result<()> {
-        let outputs = self.runs.iter().map(|run| runner.run(run));
-        let outputs: Vec<String> = outputs.collect::<Result<_>>()?;
+    fn record(&self, runner: &Runner) -> Result<()> {
+        let outputs = self.outputs(runner)?;
         let (content, provenance) = match &self.subject {
             Subject::Scene(scene) => {
                 let (scene, cast) = &**scene;
@@ -253,6 +317,14 @@ impl Task {
                     terminals: serde_json::from_str(&outputs.concat())?,
                 };
                 (content, Provenance::here(cast.all(), cast.foreign()))
+            }
+            Subject::Story(scene) => {
+                let (scene, cast) = &**scene;
+                let content = Content::Story {
+                    words: scene.words(),
+                    story: serde_json::from_str(&outputs.concat())?,
+                };
+                (content, Provenance::here(cast.all(), [witness::STRACE]))
             }
             Subject::Measurement(definition) => {
                 let servers = definition.servers.iter().cycle();
@@ -266,9 +338,25 @@ impl Task {
                     definition: definition.clone(),
                     runs: runs.collect::<Result<_>>()?,
                 };
-                (content, Provenance::here([listing].into_iter(), []))
+                (content, Provenance::here([&self.listing].into_iter(), []))
             }
         };
-        Recording::new(provenance, content).store(listing, &self.name)
+        Recording::new(provenance, content).store(&self.listing, &self.name)
+    }
+
+    /// Watches the scene again, and fails if it tells another story than the recording.
+    fn check(&self, runner: &Runner) -> Result<()> {
+        let Subject::Story(scene) = &self.subject else {
+            bail!("only a replay can be compared");
+        };
+        let recorded = scene.0.recorded_story(&self.listing, &scene.1)?;
+        let again: Story = serde_json::from_str(&self.outputs(runner)?.concat())?;
+        let command = recording::command(&self.listing.name, &self.name);
+        compare::same(&recorded.story, &again)
+            .with_context(|| format!("it tells another story now; `{command}` records that"))
+    }
+
+    fn outputs(&self, runner: &Runner) -> Result<Vec<String>> {
+        self.runs.iter().map(|run| runner.run(run)).collect()
     }
 }

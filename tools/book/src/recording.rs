@@ -12,11 +12,16 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::foreign;
+use crate::lines;
 use crate::listing::Listing;
 use crate::machine;
 use crate::measurement::{Definition, MeasuredRun};
 use crate::scene::Words;
+use crate::story::Story;
 use crate::transcript::Transcript;
+
+/// How many bytes a story may take up in its file.
+const STORY_LIMIT: usize = 64 * 1024;
 
 /// The version of the files' format.
 const VERSION: u32 = 1;
@@ -40,6 +45,10 @@ pub enum Content {
     Measurement {
         definition: Definition,
         runs: Vec<MeasuredRun>,
+    },
+    Story {
+        words: Words,
+        story: Story,
     },
 }
 
@@ -72,7 +81,12 @@ pub fn command(listing: &str, name: &str) -> String {
     format!("cargo book record {listing} {name}")
 }
 
-/// The file of a recording, from the listing's folder.
+/// Where a recording is, as a reader would name it.
+pub fn shown(listing: &str, name: &str) -> String {
+    format!("listings/{listing}/recordings/{name}.json")
+}
+
+/// The file of a recording.
 fn path(listing: &Listing, name: &str) -> PathBuf {
     listing
         .folder
@@ -91,7 +105,7 @@ impl Recording {
 
     /// Reads the recording `name` of `listing`. The error says how to make it.
     pub fn load(listing: &Listing, name: &str) -> Result<Recording> {
-        let shown = format!("listings/{}/recordings/{name}.json", listing.name);
+        let shown = shown(&listing.name, name);
         let again = command(&listing.name, name);
         let text = match fs::read_to_string(path(listing, name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -105,12 +119,24 @@ impl Recording {
             recording.version == VERSION,
             "{shown} is of another version of this tool; `{again}` makes it anew"
         );
+        if let Content::Story { story, .. } = &recording.content {
+            story
+                .check()
+                .with_context(|| format!("{shown} is damaged; `{again}` makes it anew"))?;
+        }
         Ok(recording)
     }
 
     /// Writes it, in one step: whoever reads it at the same time sees the old one or the new one.
     pub fn store(&self, listing: &Listing, name: &str) -> Result<()> {
         let path = path(listing, name);
+        let text = lines::json(self)?;
+        ensure!(
+            !matches!(self.content, Content::Story { .. }) || text.len() <= STORY_LIMIT,
+            "the story is too long: {} KiB of JSON, and {} KiB are allowed",
+            text.len() / 1024,
+            STORY_LIMIT / 1024
+        );
         let write = || {
             let folder = path.parent().context("it has no folder")?;
             fs::create_dir_all(folder)?;
@@ -118,8 +144,7 @@ impl Recording {
                 .prefix(".new-")
                 .permissions(Permissions::from_mode(0o666))
                 .tempfile_in(folder)?;
-            file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            file.write_all(b"\n")?;
+            file.write_all(text.as_bytes())?;
             file.persist(&path)?;
             anyhow::Ok(())
         };

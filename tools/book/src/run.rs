@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::compile::{self, Profile};
 use crate::directive::{Directive, Part, Place};
-use crate::guard::{Job, Report};
+use crate::guard::{Job, Purpose, Report};
+use crate::namespace;
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
 use crate::project::Project;
@@ -47,8 +48,7 @@ pub struct Run {
     pub address: Option<SocketAddr>,
     /// Where the programs of the scene's listings are, by listing.
     pub programs: BTreeMap<String, PathBuf>,
-    /// Whether the result is to be recorded.
-    pub recording: bool,
+    pub purpose: Purpose,
 }
 
 /// Where directives run, one by one or at the same time.
@@ -56,6 +56,8 @@ pub struct Runner {
     tool: PathBuf,
     /// A folder for each of them. It is removed with this.
     jobs: TempDir,
+    /// Whether each scene has a little internet of its own.
+    is_isolated: bool,
     pub progress: Progress,
 }
 
@@ -70,22 +72,24 @@ impl Runner {
         Ok(Runner {
             tool: tool.into(),
             jobs,
+            is_isolated: namespace::is_possible(tool).is_ok(),
             progress: Progress::start(length, name),
         })
     }
 
     /// Runs a directive, when it is its turn.
     pub fn run(&self, run: &Run) -> Result<String> {
-        let _turn = run.address.map(Turn::wait);
+        // Where each scene has an internet of its own, it need not wait for others.
+        let _turn = run.address.filter(|_| !self.is_isolated).map(Turn::wait);
         self.progress.begin(&run.location);
-        let result = run_one(&self.tool, run, self.jobs.path());
+        let result = run_one(self, run);
         self.progress.end();
         result
     }
 }
 
-/// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another, so
-/// that each can have it.
+/// Runs all of `runs`, and sends the result of each as soon as it is there. Scenes around the same address run one after another where
+/// they would meet, so that each can have it.
 pub fn start(
     project: &Project,
     tool: &Path,
@@ -95,7 +99,7 @@ pub fn start(
     let mut by_address = BTreeMap::<SocketAddr, Vec<Run>>::new();
     let mut queue: Vec<Vec<Run>> = Vec::new();
     for run in runs {
-        match run.address {
+        match run.address.filter(|_| !runner.is_isolated) {
             Some(address) => by_address.entry(address).or_default().push(run),
             None => queue.push(vec![run]),
         }
@@ -142,7 +146,7 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
         folder: std::env::current_dir()?,
         address: cast.listing.address,
         programs: compile::programs_of_all(project, cast.all(), Profile::Dev),
-        recording: false,
+        purpose: Purpose::Page,
     };
     let results = start(project, tool, vec![run])?;
     let (_, result) = results.recv().context("the scene was lost")?;
@@ -151,29 +155,31 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
 }
 
 /// Has mdbook-cmdrun run one directive, under guard.
-fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
+fn run_one(runner: &Runner, run: &Run) -> Result<String> {
     let directive = &run.directive;
-    let folder = tempfile::tempdir_in(jobs).context("cannot make a folder for a job")?;
+    let folder = tempfile::tempdir_in(&runner.jobs).context("cannot make a folder for a job")?;
     let job = Job {
         command: directive.command.clone(),
-        deadline: match (directive.scene(), run.recording) {
-            (Some(scene), _) => scene.longest(),
-            (None, true) => MEASUREMENT_DEADLINE,
-            (None, false) => DEADLINE,
+        deadline: match (directive.scene(), run.purpose) {
+            (Some(scene), purpose) => scene.longest(purpose),
+            (None, Purpose::Page) => DEADLINE,
+            (None, _) => MEASUREMENT_DEADLINE,
         },
         limit: match directive.scene() {
             Some(_) => MARKDOWN_LIMIT,
             None => OUTPUT_LIMIT,
         },
         programs: run.programs.clone(),
-        recording: run.recording,
+        purpose: run.purpose,
+        // What measures may need all of the machine.
+        is_isolated: runner.is_isolated && directive.scene().is_some(),
         report: folder.path().join("report.json"),
         tool: std::process::id(),
     };
     let path = job.write(folder.path())?;
 
     // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
-    let words = [tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
+    let words = [runner.tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
     let words: Option<Vec<&str>> = words.into_iter().map(|word| word.to_str()).collect();
     let words = shlex::try_join(words.context("a path that is not UTF-8")?)?;
     let working_dir = run.folder.to_str().context("a path that is not UTF-8")?;
@@ -190,7 +196,7 @@ fn run_one(tool: &Path, run: &Run, jobs: &Path) -> Result<String> {
     if report.code != Some(directive.expected) {
         return Err(failure(directive, &report, &output));
     }
-    if run.recording || directive.scene().is_some() {
+    if run.purpose != Purpose::Page || directive.scene().is_some() {
         return Ok(output);
     }
     let output = text::readable(output.as_bytes());

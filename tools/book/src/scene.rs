@@ -9,19 +9,25 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::closed_port::ClosedPort;
-use crate::guard::Job;
+use crate::guard::{Job, Purpose};
 use crate::listing::Listing;
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
 use crate::project::Project;
-use crate::recording::{self, Content, Recording};
+use crate::recording::{self, Content, Provenance, Recording};
+use crate::story::Story;
+use crate::tell::{self, Actor};
 use crate::transcript::{self, Transcript};
+use crate::witness::{Seen, Witness};
 
 /// A server says this, and where, in the first line that it prints.
 const LISTENING: &str = "listening on ";
 
 /// How long a program may take to finish a line that it has begun, when the scene is over.
 const LINE: Duration = Duration::from_secs(1);
+
+/// How many times as long a program may take that is watched.
+const WATCHED: u64 = 6;
 
 /// The arguments of `book scene`.
 #[derive(clap::Args, Clone, Debug)]
@@ -38,6 +44,9 @@ pub struct Scene {
     /// Show what `cargo book record` has recorded under this name, rather than play it
     #[arg(long, value_name = "NAME", value_parser = recording::name)]
     pub recorded: Option<String>,
+    /// Show beneath it how it went call by call, as `cargo book record` has recorded under this name
+    #[arg(long, value_name = "NAME", value_parser = recording::name, conflicts_with = "recorded")]
+    pub replay: Option<String>,
     /// A folder in listings/
     pub listing: String,
     /// A program and its arguments; `LISTING/PROGRAM` is one of another listing; with ` &` at its end the next program starts after
@@ -71,10 +80,22 @@ pub struct Cast {
     lines: Vec<Line>,
 }
 
+/// A story, and where it comes from.
+pub struct RecordedStory {
+    pub story: Story,
+    pub provenance: Provenance,
+    /// The listings that have changed since.
+    pub changed: Vec<String>,
+    /// The command that records it again.
+    pub again: String,
+}
+
 /// One program of a scene, running or ended.
 struct Terminal {
     /// What a reader types.
     command: String,
+    /// What it is called: `server`.
+    name: String,
     process: Process,
 }
 
@@ -107,10 +128,23 @@ impl Scene {
         Ok(cast)
     }
 
-    /// The longest that all of it can take.
-    pub fn longest(&self) -> u64 {
+    /// How long each program may take, in seconds, if the scene is played for this purpose.
+    fn deadline(&self, purpose: Purpose) -> u64 {
+        match purpose {
+            Purpose::Story => self.deadline * WATCHED,
+            _ => self.deadline,
+        }
+    }
+
+    /// The longest that all of it can take, in seconds.
+    pub fn longest(&self, purpose: Purpose) -> u64 {
         // The first program may have to be started twice.
-        self.deadline * (self.programs.len() as u64 + 1) + 1
+        self.deadline(purpose) * (self.programs.len() as u64 + 1) + 1
+    }
+
+    /// Whether the other one would be recorded in the same way.
+    pub fn is_like(&self, other: &Scene) -> bool {
+        self.words() == other.words() && self.replay == other.replay
     }
 
     /// What makes it another than the next.
@@ -131,6 +165,9 @@ impl Scene {
         }
         if let Some(name) = &self.recorded {
             words.extend(["--recorded", name]);
+        }
+        if let Some(name) = &self.replay {
+            words.extend(["--replay", name]);
         }
         words.push(&self.listing);
         words.extend(self.programs.iter().map(String::as_str));
@@ -153,8 +190,41 @@ impl Scene {
         }
     }
 
+    /// Its story, as it has been recorded, and where that comes from.
+    pub fn recorded_story(&self, listing: &Listing, cast: &Cast) -> Result<RecordedStory> {
+        let name = self.replay.as_deref().unwrap_or_default();
+        let recording = Recording::load(listing, name)?;
+        let again = recording::command(&listing.name, name);
+        match recording.content {
+            Content::Story { words, story } if words == self.words() => Ok(RecordedStory {
+                changed: recording.provenance.changed(cast.all()),
+                provenance: recording.provenance,
+                story,
+                again,
+            }),
+            _ => bail!("another scene has been recorded as {name:?}; `{again}` records this one"),
+        }
+    }
+
     /// Plays the scene, as `job` says.
     pub fn play(&self, project: &Project, job: &Job) -> Result<Vec<Transcript>> {
+        let (actors, _) = self.perform(project, job, None)?;
+        Ok(actors.into_iter().map(|actor| actor.transcript).collect())
+    }
+
+    /// Plays it before a witness, and tells what that has seen.
+    pub fn tell(&self, project: &Project, job: &Job) -> Result<Story> {
+        let witness = Witness::start(job.folder())?;
+        let (actors, seen) = self.perform(project, job, Some(witness))?;
+        tell::story(&project.root, &actors, &seen.context("nobody has watched")?)
+    }
+
+    fn perform(
+        &self,
+        project: &Project,
+        job: &Job,
+        witness: Option<Witness>,
+    ) -> Result<(Vec<Actor>, Option<Seen>)> {
         let cast = self.check(project)?;
         // The tool removes it, whatever happens.
         let folder =
@@ -164,6 +234,7 @@ impl Scene {
             job,
             cast: &cast,
             folder: folder.path(),
+            witness: witness.as_ref(),
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
@@ -171,16 +242,23 @@ impl Scene {
         for terminal in &terminals {
             terminal.process.freeze();
         }
+        let seen = witness.map(Witness::end);
         for terminal in &mut terminals {
             terminal.process.stop().context(terminal.command.clone())?;
         }
-        let transcripts: Vec<Transcript> = terminals
+        let actors: Vec<Actor> = terminals
             .iter()
-            .map(|terminal| Transcript::of(&terminal.command, &terminal.process))
+            .map(|terminal| Actor {
+                name: terminal.name.clone(),
+                transcript: Transcript::of(&terminal.command, &terminal.process),
+            })
             .collect();
         match outcome {
-            Ok(()) => Ok(transcripts),
-            Err(error) => Err(error.context(transcript::plain(&transcripts))),
+            Ok(()) => Ok((actors, seen.transpose()?)),
+            Err(error) => {
+                let printed = actors.iter().map(|actor| &actor.transcript);
+                Err(error.context(transcript::plain(printed)))
+            }
         }
     }
 
@@ -237,6 +315,8 @@ struct Stage<'a> {
     cast: &'a Cast,
     /// Where the programs run; removed afterwards.
     folder: &'a Path,
+    /// Who watches them.
+    witness: Option<&'a Witness>,
 }
 
 impl Stage<'_> {
@@ -254,7 +334,7 @@ impl Stage<'_> {
         };
         let last = lines.len() - 1;
         for (number, line) in lines.iter().enumerate() {
-            let mut terminal = self.start(line, moved_to)?;
+            let mut terminal = self.start(number, line, moved_to)?;
             let mut ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
             let taken = number == 0 && last > 0 && documented.is_some();
             if taken
@@ -265,7 +345,7 @@ impl Stage<'_> {
             {
                 // It could not listen where it is documented to: somebody else does. Any free port will do.
                 let anywhere = SocketAddr::new([127, 0, 0, 1].into(), 0);
-                terminal = self.start(line, Some(anywhere))?;
+                terminal = self.start(number, line, Some(anywhere))?;
                 ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
             }
             if moved_to.is_none() {
@@ -290,7 +370,7 @@ impl Stage<'_> {
     }
 
     /// Starts a program; `address` is where the listing's server is, if not where it is documented to be.
-    fn start(&self, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
+    fn start(&self, number: usize, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
         let mut arguments = line.arguments.clone();
         if let (Some(address), Some(documented)) = (address, self.cast.listing.address) {
             let found = replace_port(&mut arguments, documented, address);
@@ -302,7 +382,7 @@ impl Stage<'_> {
         let path = match &line.listing {
             Some(listing) => {
                 shown.extend(["cargo", "run", "-q"]);
-                if self.job.recording {
+                if self.job.purpose == Purpose::Recording {
                     shown.push("--release");
                 }
                 shown.extend(["-p", listing, "--bin", &line.program]);
@@ -321,10 +401,14 @@ impl Stage<'_> {
         };
         shown.extend(arguments.iter().map(String::as_str));
         let shown: Vec<String> = shown.into_iter().map(quoted).collect::<Result<_>>()?;
-        let mut command = process::command(&path);
+        let mut command = match self.witness {
+            Some(witness) => witness.command(number, &path),
+            None => process::command(&path),
+        };
         command.args(&arguments).current_dir(self.folder);
         Ok(Terminal {
             command: shown.join(" "),
+            name: line.program.clone(),
             process: Process::start(command, OUTPUT_LIMIT)?,
         })
     }
@@ -338,7 +422,7 @@ impl Stage<'_> {
         is_last: bool,
         others: &mut [Terminal],
     ) -> Result<()> {
-        let deadline = Duration::from_secs(self.scene.deadline);
+        let deadline = self.scene.deadline(self.job.purpose);
         let failed = |what: String| anyhow!("`{}`: {what}", terminal.command);
         loop {
             terminal
@@ -354,16 +438,13 @@ impl Stage<'_> {
                     return Ok(());
                 }
             }
-            if terminal.process.started.elapsed() > deadline {
+            if terminal.process.started.elapsed() > Duration::from_secs(deadline) {
                 let missing = match (is_last, line.in_background) {
                     (true, _) => "it did not end",
                     (false, true) => "it neither printed a line nor ended",
                     (false, false) => "it neither said `listening on …` nor ended",
                 };
-                bail!(failed(format!(
-                    "{missing} within {} s",
-                    self.scene.deadline
-                )));
+                bail!(failed(format!("{missing} within {deadline} s")));
             }
             for other in &mut *others {
                 let command = other.command.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::story::{Call, Packet, Protocol, Story, Time};
+use crate::story::{Call, Packet, Protocol, Story};
 
 /// One event of a story.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,6 @@ pub struct Step<'a> {
     /// `server:accept`, `server:accept:returns`, `client:SYN`, `server:data`: no other step has it.
     pub name: String,
     pub event: Event<'a>,
-    pub time: Time,
     /// If it begins a call: the number of the step at which that returns, which is this one if nothing else happens before; none if
     /// the scene ends before.
     pub returns: Option<usize>,
@@ -49,7 +48,7 @@ pub fn steps(story: &Story) -> Vec<Step<'_>> {
     let mut steps: Vec<Step> = Vec::new();
     let mut open = BTreeMap::<usize, usize>::new();
     let mut names = BTreeMap::<String, usize>::new();
-    for (time, _, number, event) in events {
+    for (_, _, number, event) in events {
         if let Event::Return(call) = event
             && let Some(begin) = open.remove(&number)
         {
@@ -60,7 +59,7 @@ pub fn steps(story: &Story) -> Vec<Step<'_>> {
             }
             steps[begin].returns = Some(steps.len() + 1);
             let name = format!("{}:returns", steps[begin].name);
-            push(&mut steps, name, event, time);
+            push(&mut steps, name, event);
             continue;
         }
         let base = name(story, event);
@@ -73,17 +72,16 @@ pub fn steps(story: &Story) -> Vec<Step<'_>> {
         if let Event::Begin(_) = event {
             open.insert(number, steps.len());
         }
-        push(&mut steps, name, event, time);
+        push(&mut steps, name, event);
     }
     steps
 }
 
-fn push<'a>(steps: &mut Vec<Step<'a>>, name: String, event: Event<'a>, time: Time) {
+fn push<'a>(steps: &mut Vec<Step<'a>>, name: String, event: Event<'a>) {
     steps.push(Step {
         number: steps.len() + 1,
         name,
         event,
-        time,
         returns: None,
     });
 }
@@ -105,7 +103,11 @@ fn name(story: &Story, event: Event) -> String {
                 Protocol::Tcp if has("RST") => "RST",
                 Protocol::Tcp if has("FIN") => "FIN",
                 Protocol::Tcp if packet.length == 0 => "ACK",
-                Protocol::Tcp => packet.tls.first().map_or("data", String::as_str),
+                // Of several alike, one: `ApplicationData ×3`.
+                Protocol::Tcp => match packet.tls.first() {
+                    Some(message) => message.split(" ×").next().unwrap_or("data"),
+                    None => "data",
+                },
             };
             format!("{lane}:{what}")
         }

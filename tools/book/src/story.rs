@@ -37,6 +37,9 @@ pub struct Program {
     /// None if it was stopped at the end of the scene.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// How many of its threads have no lane.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub threads_left_out: usize,
 }
 
 /// Whoever does one thing after another: a thread of a program; or nobody, where packets go that no program gets.

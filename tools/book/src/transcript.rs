@@ -28,7 +28,7 @@ impl Transcript {
 }
 
 /// The terminals as plain text, for an error message.
-pub fn plain(terminals: &[Transcript]) -> String {
+pub fn plain<'a>(terminals: impl Iterator<Item = &'a Transcript>) -> String {
     let mut all = String::from("the scene did not do what it should; this is what was printed:");
     for terminal in terminals {
         all.push_str(&format!("\n  $ {}", terminal.command));

@@ -1,0 +1,166 @@
+//! Compares two runs of a scene: whether they tell the same story, apart from what no two runs have in common.
+//!
+//! Times, ephemeral ports and dates differ; so does in which order programs do what does not depend on each other, how often a call has to
+//! wait, and into how many pieces a stream is cut. So each lane is compared for itself, and each direction between two lanes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use anyhow::{Result, bail, ensure};
+use regex::Regex;
+
+use crate::story::{Call, Packet, Protocol, Story};
+
+/// What differs in a text: numbers, and the names of days and months.
+static VARYING: LazyLock<Regex> = LazyLock::new(|| {
+    let names = "(?:Sun|Mon|Tues|Wednes|Thurs|Fri|Satur)day|(?:Sun|Mon|Tue|Wed|Thu|Fri|Sat),|Jan[a-z]*|Feb[a-z]*|Mar[a-z]*|Apr[a-z]*|May|June?|July?|Aug[a-z]*|Sep[a-z]*|Oct[a-z]*|Nov[a-z]*|Dec[a-z]*";
+    // Bytes that are no text are written as such: `16 03 01`.
+    let bytes = "[0-9a-f]{2}(?: [0-9a-f]{2})+";
+    Regex::new(&format!(r"\b(?:{bytes}|{names})|\d+")).expect("the pattern is fixed and valid")
+});
+
+/// Fails unless both tell the same story, and says where they part.
+pub fn same(old: &Story, new: &Story) -> Result<()> {
+    let commands = |story: &Story| -> Vec<(String, Option<i32>)> {
+        let programs = story.programs.iter();
+        programs
+            .map(|program| (program.command.clone(), program.exit_code))
+            .collect()
+    };
+    ensure!(
+        commands(old) == commands(new),
+        "the programs were {:?}, and are {:?}",
+        commands(old),
+        commands(new)
+    );
+    same_lines("lane", calls(old), calls(new))?;
+    same_lines("packets", packets(old), packets(new))
+}
+
+/// What each of several sequences has in it, by their names.
+type Sequences = BTreeMap<String, Vec<String>>;
+
+fn same_lines(what: &str, old: Sequences, new: Sequences) -> Result<()> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        let (Some(was), Some(is)) = (old.get(name), new.get(name)) else {
+            bail!("{what} {name}: only one of the two runs has it");
+        };
+        let parts = was.iter().zip(is).position(|(was, is)| was != is);
+        let position = parts.unwrap_or(was.len().min(is.len()));
+        let at = |lines: &[String]| {
+            lines
+                .get(position)
+                .cloned()
+                .unwrap_or("nothing more".into())
+        };
+        ensure!(
+            was == is,
+            "{what} {name}, number {}: it was {}, and is {}",
+            position + 1,
+            at(was),
+            at(is)
+        );
+    }
+    Ok(())
+}
+
+/// The calls of each lane that had an effect. Threads of a program are told apart by what they did, not by their number.
+fn calls(story: &Story) -> Sequences {
+    let mut sequences = Sequences::new();
+    for (number, lane) in story.lanes.iter().enumerate() {
+        let own = story.calls.iter().filter(|call| call.lane == number);
+        let effects = without_repeats(own.filter_map(effect));
+        let name = match lane.program {
+            Some(program) => format!("of program {}", program + 1),
+            None => continue,
+        };
+        let cut = match lane.calls_left_out {
+            0 => effects,
+            // Where the gap begins and ends depends on how often calls had to wait.
+            _ => effects.into_iter().take(CERTAIN).collect(),
+        };
+        let all = sequences.entry(name).or_default();
+        all.push(cut.join(" | "));
+    }
+    sequences.values_mut().for_each(|lanes| lanes.sort());
+    sequences
+}
+
+/// How much of a lane with a gap in it is compared.
+const CERTAIN: usize = 6;
+
+/// What a call did; nothing if it did nothing but wait.
+fn effect(call: &Call) -> Option<String> {
+    let result = call.result.as_deref().unwrap_or("-");
+    let waits = ["epoll_wait", "poll", "ppoll"].contains(&call.name.as_str());
+    if waits || result.starts_with("EAGAIN") || result.starts_with("EINTR") {
+        return None;
+    }
+    let source = call.source.as_ref();
+    let source = source.map_or_else(String::new, |line| format!("{}:{}", line.file, line.line));
+    // Into how many pieces a stream comes is chance.
+    let reads = ["recv", "read", "readv", "recvmsg"].contains(&call.name.as_str());
+    let (text, result) = match (reads && !call.failed, call.output.as_ref()) {
+        (true, _) => (call.name.clone(), String::new()),
+        (false, Some(output)) => (call.name.clone(), shape(&output.text)),
+        (false, None) => (shape(&call.text), shape(result)),
+    };
+    Some(format!("{text} = {result} {source}"))
+}
+
+/// Which packets programs sent to each other on each connection, but for acknowledgements, which the kernel sends when it likes.
+fn packets(story: &Story) -> Sequences {
+    let mut connections = BTreeMap::<_, Vec<String>>::new();
+    if story.packets_left_out > 0 {
+        return Sequences::new();
+    }
+    let who = |lane: usize| match story.lanes[lane].program {
+        Some(program) => format!("program {}", program + 1),
+        None => "nobody".into(),
+    };
+    for packet in &story.packets {
+        let name = format!("from {} to {}", who(packet.from.lane), who(packet.to.lane));
+        let connection = (name, &packet.from.address, &packet.to.address);
+        connections
+            .entry(connection)
+            .or_default()
+            .extend(kind(packet));
+    }
+    let mut sequences = Sequences::new();
+    for ((name, ..), kinds) in connections {
+        let kinds = without_repeats(kinds.into_iter()).join(", ");
+        if !kinds.is_empty() {
+            sequences.entry(name).or_default().push(kinds);
+        }
+    }
+    sequences
+        .values_mut()
+        .for_each(|connections| connections.sort());
+    sequences
+}
+
+fn kind(packet: &Packet) -> Option<String> {
+    let has = |flag| packet.flags.split('-').any(|found| found == flag);
+    Some(match packet.protocol {
+        Protocol::Udp => format!("a datagram: {}", shape(&packet.data)),
+        Protocol::Icmp => packet.flags.clone(),
+        Protocol::Tcp if has("SYN") => packet.flags.clone(),
+        Protocol::Tcp if has("RST") => "RST".into(),
+        Protocol::Tcp if has("FIN") => "FIN".into(),
+        Protocol::Tcp if packet.length > 0 => "data".into(),
+        Protocol::Tcp => return None,
+    })
+}
+
+/// Neighbours that are the same count as one.
+fn without_repeats(items: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = items.collect();
+    all.dedup();
+    all
+}
+
+/// `text` without what differs from one run to the next.
+fn shape(text: &str) -> String {
+    VARYING.replace_all(text, "#").into_owned()
+}

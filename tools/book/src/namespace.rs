@@ -1,0 +1,136 @@
+//! A scene's own little internet: a network namespace (network_namespaces(7)) in which there is nothing but loopback. Every port is
+//! free there, nothing can leave the machine, and two builds cannot meet. Only Linux has that, and not every Linux allows it to
+//! everybody.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// Whether this system lets the tool make one: tried by another process, since there is no way back.
+pub fn is_possible(tool: &Path) -> Result<()> {
+    let output = Command::new(tool)
+        .arg("namespace")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start this program again")?;
+    let why = String::from_utf8_lossy(&output.stderr);
+    let why = why.trim().trim_start_matches("error: ");
+    ensure!(output.status.success(), "{why}");
+    Ok(())
+}
+
+/// Moves this process into a new one, and what it starts from now on. It must have one thread only. This process may then do in its
+/// little internet what root may; the programs that it starts may no more than they might outside.
+#[cfg(target_os = "linux")]
+pub fn enter() -> Result<()> {
+    use std::fs;
+
+    use nix::sched::{CloneFlags, unshare};
+    use rustix::process::{getgid, getuid};
+
+    let (user, group) = (getuid().as_raw(), getgid().as_raw());
+    let bounds = bounds()?;
+    // Whoever is not root may make a network namespace only inside a user namespace that is theirs (user_namespaces(7)).
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+        .context("this system does not allow user and network namespaces")?;
+    // Everybody stays who they are.
+    for (name, text) in [
+        ("uid_map", format!("{user} {user} 1")),
+        ("setgroups", "deny".into()),
+        ("gid_map", format!("{group} {group} 1")),
+    ] {
+        fs::write(format!("/proc/self/{name}"), text)
+            .with_context(|| format!("cannot write /proc/self/{name}"))?;
+    }
+    raise_loopback().context("cannot switch the loopback interface on")?;
+    keep_bounds(bounds)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn enter() -> Result<()> {
+    anyhow::bail!("only Linux has network namespaces")
+}
+
+/// Which capabilities a program of this user can have at most (capabilities(7)).
+#[cfg(target_os = "linux")]
+fn bounds() -> Result<Vec<rustix::thread::CapabilitySet>> {
+    use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
+
+    let mut bounds = Vec::new();
+    for capability in CapabilitySet::all().iter() {
+        // The kernel may be older than the list.
+        if capability_is_in_bounding_set(capability).unwrap_or(false) {
+            bounds.push(capability);
+        }
+    }
+    Ok(bounds)
+}
+
+/// Root of a new user namespace, and so every program that root starts in it, has all capabilities. Leaves only `bounds`.
+#[cfg(target_os = "linux")]
+fn keep_bounds(bounds: Vec<rustix::thread::CapabilitySet>) -> Result<()> {
+    use rustix::thread::{
+        CapabilitySet, capability_is_in_bounding_set, remove_capability_from_bounding_set,
+    };
+
+    for capability in CapabilitySet::all().iter() {
+        if !bounds.contains(&capability)
+            && capability_is_in_bounding_set(capability).unwrap_or(false)
+        {
+            remove_capability_from_bounding_set(capability).context("cannot give privileges up")?;
+        }
+    }
+    Ok(())
+}
+
+/// Switches on the interface `lo`, which is off in a new namespace, as `ip link set lo up` would: a message RTM_NEWLINK to the kernel
+/// (netlink(7), rtnetlink(7)).
+#[cfg(target_os = "linux")]
+fn raise_loopback() -> Result<()> {
+    use std::io::{Read, Write};
+
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    const AF_NETLINK: i32 = 16;
+    const NETLINK_ROUTE: i32 = 0;
+    const RTM_NEWLINK: u16 = 16;
+    const NLM_F_REQUEST_AND_ACK: u16 = 1 | 4;
+    const NLMSG_ERROR: u16 = 2;
+    const IFF_UP: u32 = 1;
+    /// The first interface of a namespace.
+    const LOOPBACK: u32 = 1;
+    const LENGTH: u32 = 32;
+
+    let mut message = Vec::new();
+    message.extend(LENGTH.to_ne_bytes());
+    message.extend(RTM_NEWLINK.to_ne_bytes());
+    message.extend(NLM_F_REQUEST_AND_ACK.to_ne_bytes());
+    // Sequence number and sender; then family and type of the interface: none of them matters.
+    message.extend([0; 12]);
+    message.extend(LOOPBACK.to_ne_bytes());
+    // The flags, and which of them are meant.
+    message.extend(IFF_UP.to_ne_bytes());
+    message.extend(IFF_UP.to_ne_bytes());
+
+    let protocol = Protocol::from(NETLINK_ROUTE);
+    let mut socket = Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(protocol))?;
+    socket.write_all(&message)?;
+    let mut answer = [0; 256];
+    let length = socket.read(&mut answer)?;
+    let answer = &answer[..length];
+    let number = |from: usize| {
+        Some(i32::from_ne_bytes(
+            answer.get(from..from + 4)?.try_into().ok()?,
+        ))
+    };
+    let kind = answer
+        .get(4..6)
+        .map(|kind| kind == NLMSG_ERROR.to_ne_bytes());
+    ensure!(kind == Some(true), "the kernel does not confirm it");
+    match number(16) {
+        Some(0) => Ok(()),
+        Some(error) => Err(std::io::Error::from_raw_os_error(-error).into()),
+        None => anyhow::bail!("the kernel does not confirm it"),
+    }
+}

@@ -1,0 +1,68 @@
+//! The lines of the listings that made the calls, and those around them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::replay::label;
+use crate::steps::{Event, Step};
+use crate::text;
+
+/// How many lines are shown above the first one that is lit, and below the last.
+const AROUND: usize = 2;
+
+/// An excerpt, folded, of each file in which a line is lit, in the order in which they come up. It is no `code`, since mdBook would
+/// add a copy button, which copies the numbers as well, and highlighting, which may replace the lines' elements.
+pub fn write(page: &mut String, steps: &[Step], sources: &BTreeMap<String, String>) {
+    let mut files: Vec<(&str, BTreeSet<u32>)> = Vec::new();
+    for step in steps {
+        let (Event::Call(call) | Event::Begin(call) | Event::Return(call)) = step.event else {
+            continue;
+        };
+        let Some(source) = &call.source else {
+            continue;
+        };
+        match files.iter_mut().find(|(file, _)| *file == source.file) {
+            Some((_, lit)) => drop(lit.insert(source.line)),
+            None => files.push((&source.file, BTreeSet::from([source.line]))),
+        }
+    }
+    page.push_str("<div class=\"sources\">\n");
+    for (file, lit) in &files {
+        let Some(source) = sources.get(*file) else {
+            continue;
+        };
+        let first = lit.first().map_or(1, |line| *line as usize);
+        let last = lit.last().map_or(1, |line| *line as usize);
+        excerpt(page, file, source, first, last);
+    }
+    page.push_str("</div>\n");
+}
+
+/// The lines from `first` to `last` of `source`, the first one being 1, and those around them.
+fn excerpt(page: &mut String, file: &str, source: &str, first: usize, last: usize) {
+    let file = text::html(&label::plain(file));
+    let _ = write!(
+        page,
+        "<details class=\"source\" data-file=\"{file}\"><summary><code>{file}</code></summary><pre tabindex=\"0\">"
+    );
+    let begin = first.saturating_sub(AROUND + 1);
+    let lines = source.lines().enumerate().skip(begin);
+    for (index, line) in lines.take(last + AROUND - begin) {
+        if is_anchor(line) {
+            continue;
+        }
+        let line = text::readable(line.as_bytes());
+        let _ = write!(
+            page,
+            "<span class=\"line\" data-line=\"{0}\"><span class=\"number\">{0}</span>{1}\n</span>",
+            index + 1,
+            text::html(&line)
+        );
+    }
+    page.push_str("</pre></details>\n");
+}
+
+/// Whether a line is there for mdBook only, which leaves it out wherever it shows the file.
+fn is_anchor(line: &str) -> bool {
+    line.contains("ANCHOR: ") || line.contains("ANCHOR_END: ")
+}
