@@ -37,6 +37,9 @@ pub fn same(old: &Story, new: &Story) -> Result<()> {
     same_lines("packets", packets(old), packets(new))
 }
 
+/// What stands between the items of a sequence.
+const BETWEEN: &str = " | ";
+
 /// What each of several sequences has in it, by their names.
 type Sequences = BTreeMap<String, Vec<String>>;
 
@@ -48,18 +51,22 @@ fn same_lines(what: &str, old: Sequences, new: Sequences) -> Result<()> {
         };
         let parts = was.iter().zip(is).position(|(was, is)| was != is);
         let position = parts.unwrap_or(was.len().min(is.len()));
-        let at = |lines: &[String]| {
-            lines
-                .get(position)
-                .cloned()
-                .unwrap_or("nothing more".into())
+        let at = |sequences: &[String]| -> Vec<String> {
+            let sequence = sequences.get(position).map(String::as_str);
+            let items = sequence.unwrap_or_default().split(BETWEEN);
+            items.map(String::from).collect()
         };
+        let (before, after) = (at(was), at(is));
+        let pairs = before.iter().zip(&after);
+        let item = pairs.take_while(|(was, is)| was == is).count();
+        let at = |items: &[String]| items.get(item).cloned().unwrap_or("nothing more".into());
         ensure!(
             was == is,
-            "{what} {name}, number {}: it was {}, and is {}",
+            "{what} {name}, number {}, item {}: it was {:?}, and is {:?}",
             position + 1,
-            at(was),
-            at(is)
+            item + 1,
+            at(&before),
+            at(&after)
         );
     }
     Ok(())
@@ -70,6 +77,12 @@ fn calls(story: &Story) -> Sequences {
     let mut sequences = Sequences::new();
     for (number, lane) in story.lanes.iter().enumerate() {
         let own = story.calls.iter().filter(|call| call.lane == number);
+        let mut timeouts = BTreeSet::new();
+        let own = own.filter(|call| {
+            // A timeout is set again before each attempt to read.
+            let line = call.source.as_ref().map(|source| source.line);
+            !call.text.contains("TIMEO") || timeouts.insert((shape(&call.text), line))
+        });
         let effects = without_repeats(own.filter_map(effect));
         let name = match lane.program {
             Some(program) => format!("of program {}", program + 1),
@@ -81,7 +94,7 @@ fn calls(story: &Story) -> Sequences {
             _ => effects.into_iter().take(CERTAIN).collect(),
         };
         let all = sequences.entry(name).or_default();
-        all.push(cut.join(" | "));
+        all.push(cut.join(BETWEEN));
     }
     sequences.values_mut().for_each(|lanes| lanes.sort());
     sequences
@@ -129,7 +142,7 @@ fn packets(story: &Story) -> Sequences {
     }
     let mut sequences = Sequences::new();
     for ((name, ..), kinds) in connections {
-        let kinds = without_repeats(kinds.into_iter()).join(", ");
+        let kinds = without_repeats(kinds.into_iter()).join(BETWEEN);
         if !kinds.is_empty() {
             sequences.entry(name).or_default().push(kinds);
         }

@@ -238,6 +238,9 @@ impl Scene {
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
+        if let Some(witness) = &witness {
+            witness.await_quiet()?;
+        }
         // None of them is to see another one's end.
         for terminal in &terminals {
             terminal.process.freeze();

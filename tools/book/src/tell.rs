@@ -15,9 +15,9 @@ use crate::transcript::Transcript;
 use crate::witness::Seen;
 
 /// How many calls of a lane are told: the first and the last.
-const CALLS: (usize, usize) = (40, 12);
+const CALLS: (usize, usize) = (28, 8);
 /// How many packets, likewise.
-const PACKETS: (usize, usize) = (90, 30);
+const PACKETS: (usize, usize) = (50, 16);
 /// How many threads of a program have a lane.
 const THREADS: usize = 4;
 /// Nanoseconds in a microsecond.
@@ -69,6 +69,8 @@ pub fn story(root: &Path, actors: &[Actor], seen: &Seen) -> Result<Story> {
     }
 
     let owners = Owners::new(&threads, &travelled);
+    let mut told = told;
+    mend_ends(&mut told, &travelled, &owners);
     let starts = told.iter().map(|(_, call)| call.start);
     let sent = travelled.iter().map(|packet| packet.time);
     let origin = starts.chain(sent).min().unwrap_or_default();
@@ -210,6 +212,59 @@ fn calls(root: &Path, programs: usize, threads: &[Thread]) -> Result<Vec<(usize,
     }
     told.sort_by_key(|(_, call)| call.start);
     Ok(told)
+}
+
+/// strace notes when it stops a call, and then how long that took once it let it go on; what lies between, it spends looking at the
+/// stack. So a call ends later than its beginning and its duration say: by as much as the packets that it sends are late.
+fn mend_ends(told: &mut [(usize, Call)], packets: &[Travelled], owners: &Owners) {
+    let mut sent = BTreeMap::<usize, Vec<(u64, bool)>>::new();
+    for packet in packets {
+        if let Some(thread) = owners.thread(packet, packet.from, packet.to) {
+            let is_answer = packet.flags == "ACK" && packet.length == 0;
+            sent.entry(thread)
+                .or_default()
+                .push((packet.time, is_answer));
+        }
+    }
+    // The beginnings of the calls that come next.
+    let mut nexts = vec![u64::MAX; told.len()];
+    let mut last = BTreeMap::<usize, u64>::new();
+    for (number, (thread, call)) in told.iter().enumerate().rev() {
+        nexts[number] = last.insert(*thread, call.start).unwrap_or(u64::MAX);
+    }
+    let own = |number: usize, thread: usize, call: &Call| -> Vec<u64> {
+        let sends = [
+            "connect", "send", "sendto", "write", "writev", "shutdown", "close",
+        ];
+        if !sends.contains(&call.name.as_str()) || call.output.is_some() {
+            return Vec::new();
+        }
+        let is_own = |(time, is_answer): &&(u64, bool)| {
+            let is_within = call.start <= *time && *time < nexts[number];
+            // A kernel acknowledges by itself, but for the end of a handshake.
+            is_within && (!is_answer || call.name == "connect")
+        };
+        let all = sent.get(&thread).into_iter().flatten();
+        all.filter(is_own).map(|(time, _)| *time).collect()
+    };
+    let packets: Vec<Vec<u64>> = told
+        .iter()
+        .enumerate()
+        .map(|(number, (thread, call))| own(number, *thread, call))
+        .collect();
+    let mut delays: Vec<u64> = packets
+        .iter()
+        .zip(&*told)
+        .filter_map(|(packets, (_, call))| Some(packets.first()? - call.start))
+        .collect();
+    delays.sort_unstable();
+    let usual = delays.get(delays.len() / 2).copied().unwrap_or_default();
+    for (number, (_, call)) in told.iter_mut().enumerate() {
+        if let Some(end) = &mut call.end {
+            let last = packets[number].last().copied().unwrap_or_default();
+            *end = (*end + usual).max(last + MICROSECOND).min(nexts[number]);
+        }
+    }
 }
 
 /// Joins two calls that print one line together, and says whether they do: stderr is not buffered, and a line is many calls.

@@ -35,6 +35,7 @@ pub struct Thread {
     /// In the order in which they began. A thread may have made none.
     pub calls: Vec<RawCall>,
     /// None if strace did not see it.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub end: Option<End>,
 }
 

@@ -21,6 +21,9 @@ const CALLS: &str = "trace=%network,read,write,readv,writev,close,poll,ppoll,epo
 /// How long strace may take to write its last lines.
 const LAST_LINES: Duration = Duration::from_secs(10);
 
+/// Who has done nothing for so long does nothing but wait.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// A watcher of scenes: it must be started inside the scene's namespace, before the programs.
 pub struct Witness {
     /// Here strace writes a file for each thread: `N.TID`, of the N-th program.
@@ -73,6 +76,23 @@ impl Witness {
             .arg(self.folder.path().join(number.to_string()))
             .arg(path);
         command
+    }
+
+    /// Waits until the programs do nothing more but wait: one that ended the scene has not waited for the others.
+    pub fn await_quiet(&self) -> Result<()> {
+        let start = Instant::now();
+        let (mut length, mut since) = (0, start);
+        while since.elapsed() < QUIET && start.elapsed() < LAST_LINES {
+            let mut now = 0;
+            for entry in fs::read_dir(&self.folder).context("cannot read the folder of traces")? {
+                now += entry?.metadata()?.len();
+            }
+            if now != length {
+                (length, since) = (now, Instant::now());
+            }
+            std::thread::sleep(TICK);
+        }
+        Ok(())
     }
 
     /// Ends the watching when all programs have ended or are frozen: a call that waits is cut short by that, and strace says then

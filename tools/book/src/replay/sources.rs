@@ -7,8 +7,8 @@ use crate::replay::label;
 use crate::steps::{Event, Step};
 use crate::text;
 
-/// How many lines are shown above the first one that is lit, and below the last.
-const AROUND: usize = 2;
+/// How many lines are shown above a lit one, and below.
+const AROUND: u32 = 2;
 
 /// An excerpt, folded, of each file in which a line is lit, in the order in which they come up. It is no `code`, since mdBook would
 /// add a copy button, which copies the numbers as well, and highlighting, which may replace the lines' elements.
@@ -31,31 +31,39 @@ pub fn write(page: &mut String, steps: &[Step], sources: &BTreeMap<String, Strin
         let Some(source) = sources.get(*file) else {
             continue;
         };
-        let first = lit.first().map_or(1, |line| *line as usize);
-        let last = lit.last().map_or(1, |line| *line as usize);
-        excerpt(page, file, source, first, last);
+        excerpt(page, file, source, lit);
     }
     page.push_str("</div>\n");
 }
 
-/// The lines from `first` to `last` of `source`, the first one being 1, and those around them.
-fn excerpt(page: &mut String, file: &str, source: &str, first: usize, last: usize) {
+/// The `lit` lines of `source`, the first one being 1, and those around them.
+fn excerpt(page: &mut String, file: &str, source: &str, lit: &BTreeSet<u32>) {
     let file = text::html(&label::plain(file));
     let _ = write!(
         page,
         "<details class=\"source\" data-file=\"{file}\"><summary><code>{file}</code></summary><pre tabindex=\"0\">"
     );
-    let begin = first.saturating_sub(AROUND + 1);
-    let lines = source.lines().enumerate().skip(begin);
-    for (index, line) in lines.take(last + AROUND - begin) {
+    let is_shown = |number: u32| {
+        let around = number.saturating_sub(AROUND)..=number.saturating_add(AROUND);
+        lit.range(around).next().is_some()
+    };
+    let mut last = None;
+    for (number, line) in (1..).zip(source.lines()) {
         if is_anchor(line) {
+            last = last.map(|last| if last + 1 == number { number } else { last });
             continue;
         }
+        if !is_shown(number) {
+            continue;
+        }
+        if last.is_some_and(|last| last + 1 != number) {
+            page.push_str("<span class=\"gap\">⋮\n</span>");
+        }
+        last = Some(number);
         let line = text::readable(line.as_bytes());
         let _ = write!(
             page,
-            "<span class=\"line\" data-line=\"{0}\"><span class=\"number\">{0}</span>{1}\n</span>",
-            index + 1,
+            "<span class=\"line\" data-line=\"{number}\"><span class=\"number\">{number}</span>{}\n</span>",
             text::html(&line)
         );
     }
