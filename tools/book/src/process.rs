@@ -82,6 +82,7 @@ pub fn die_with_this_parent() -> Result<()> {
 /// Which of its two outputs a program used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Stream {
     Stdout,
     Stderr,

@@ -13,6 +13,7 @@ pub type Time = u64;
 
 /// What happened in a scene.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Story {
     /// In the order in which they were started.
@@ -30,6 +31,7 @@ pub struct Story {
 
 /// A program, and its terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// What a reader types.
@@ -44,6 +46,7 @@ pub struct Program {
 
 /// Whoever does one thing after another: a thread of a program; or nobody, where packets go that no program gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lane {
     /// `server`, `client`, `client-2`, `server-thread-2`, `nobody`: another one for each.
@@ -58,6 +61,7 @@ pub struct Lane {
 
 /// A system call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Call {
     pub lane: usize,
@@ -84,6 +88,7 @@ pub struct Call {
 
 /// A line of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SourceLine {
     /// `listings/echo/src/bin/server.rs`
@@ -94,6 +99,7 @@ pub struct SourceLine {
 
 /// What a program printed with one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     pub stream: Stream,
@@ -102,6 +108,7 @@ pub struct Output {
 
 /// What one socket sent to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Packet {
     pub time: Time,
@@ -128,6 +135,7 @@ pub struct Packet {
 
 /// One end of a packet's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct End {
     pub lane: usize,
@@ -139,6 +147,7 @@ pub struct End {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     Tcp,
@@ -196,4 +205,28 @@ fn is_zero(number: &usize) -> bool {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a change that was meant: `SNAPSHOTS=overwrite cargo test -p book the_schema`.
+    #[test]
+    fn the_schema_beside_this_file_is_that_of_a_story() {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Story)).unwrap() + "\n";
+        snapbox::Assert::new()
+            .action_env("SNAPSHOTS")
+            .eq(schema, snapbox::file!["../story.schema.json"].raw());
+    }
+
+    #[test]
+    fn a_story_with_an_unknown_field_or_a_call_in_no_lane_is_refused() {
+        let text = r#"{"programs":[],"lanes":[],"calls":[],"packets":[],"script":""}"#;
+        assert!(serde_json::from_str::<Story>(text).is_err());
+        let call = r#"{"lane":0,"name":"socket","text":"socket()","start":0}"#;
+        let text = format!(r#"{{"programs":[],"lanes":[],"calls":[{call}],"packets":[]}}"#);
+        let story: Story = serde_json::from_str(&text).unwrap();
+        assert!(story.check().unwrap_err().to_string().contains("no lane"));
+    }
 }

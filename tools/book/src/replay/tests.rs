@@ -79,6 +79,7 @@ fn story() -> Story {
     let program = |command: &str| Program {
         command: command.into(),
         exit_code: None,
+        threads_left_out: 0,
     };
     let listening = "listening on 127.0.0.1:8001\n";
     Story {
