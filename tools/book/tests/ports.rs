@@ -1,4 +1,5 @@
-//! Where the programs of a scene listen and connect to: at the documented address, or at another that is shown.
+//! Where the programs of a scene listen and connect to: at the documented address, or at another that is shown. That one is needed where
+//! a scene has no network of its own; `namespaces.rs` is about those that have.
 
 mod fixture;
 
@@ -11,10 +12,11 @@ fn a_tcp_scene_moves_to_a_free_port_if_the_documented_one_is_taken() {
     let address = address();
     let port = address.port();
     let taken = TcpListener::bind(address).expect("the port was free");
-    let project = Project::with_server(
+    let mut project = Project::with_server(
         &format!("demo 'server' 'client' 'client {address}' 'client localhost:{port}'"),
         address,
     );
+    project.deny_namespaces();
     project.build();
     let page = project.page();
     let outputs = page.outputs();
@@ -52,7 +54,7 @@ fn a_path_stays_behind_a_port_that_moves() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         println!("{}", arguments.join(" "));
     }"#;
-    let project = Project::with_listing(
+    let mut project = Project::with_listing(
         &scene(&format!(
             "demo 'server' 'client localhost:{port}/a:{port} --ca x/y:{port}'"
         )),
@@ -65,6 +67,7 @@ fn a_path_stays_behind_a_port_that_moves() {
             ("client", client),
         ],
     );
+    project.deny_namespaces();
     project.build();
     let outputs = project.page().outputs();
     let (_, moved) = outputs[0].rsplit_once(':').expect("a port");
@@ -95,7 +98,7 @@ fn a_udp_scene_moves_to_a_free_port_if_the_documented_one_is_taken() {
         Ok(())
     }"#;
     let documented = address.to_string();
-    let project = Project::with_listing(
+    let mut project = Project::with_listing(
         &scene("demo 'server' 'client'"),
         Some(address),
         &[
@@ -103,6 +106,7 @@ fn a_udp_scene_moves_to_a_free_port_if_the_documented_one_is_taken() {
             ("client", &client.replace("DOCUMENTED", &documented)),
         ],
     );
+    project.deny_namespaces();
     project.build();
     let free = project.page().outputs();
     assert_eq!(free, [format!("listening on {address}"), "welcome".into()]);
@@ -165,7 +169,7 @@ fn the_documented_port_is_closed_after_a_server_closed_connections_there() {
     let chapter = "<!-- cmdrun book scene demo 'server' 'client' -->\n\n\
                    <!-- cmdrun book scene --closed-port demo 'program' -->\n\n\
                    <!-- cmdrun book scene --deadline 9 demo 'server' 'client' -->";
-    let project = Project::with_listing(
+    let mut project = Project::with_listing(
         chapter,
         Some(address),
         &[
@@ -174,6 +178,7 @@ fn the_documented_port_is_closed_after_a_server_closed_connections_there() {
             ("program", &refused(address)),
         ],
     );
+    project.deny_namespaces();
     project.build();
     let page = project.page();
     let listening = format!("listening on {address}");
@@ -209,11 +214,12 @@ fn another_port_is_closed_if_somebody_listens_at_the_documented_one() {
         let address = address();
         let _tcp = (protocol == "TCP").then(|| TcpListener::bind(address).unwrap());
         let _udp = (protocol == "UDP").then(|| UdpSocket::bind(address).unwrap());
-        let project = Project::with_listing(
+        let mut project = Project::with_listing(
             &scene("--closed-port demo 'program'"),
             Some(address),
             &[("program", &refused(address))],
         );
+        project.deny_namespaces();
         project.build();
         let page = project.page();
         assert_eq!(page.outputs(), [REFUSED], "{protocol}");

@@ -136,7 +136,7 @@ fn a_damaged_recording_fails_the_build_and_can_be_made_anew() {
     let project = counted(CHAPTER);
     project.builds(&["record", "demo"]);
     let good = project.read(RECORDING);
-    let newer = good.replace("\"version\": 1", "\"version\": 2");
+    let newer = good.replace("\"version\":1", "\"version\":2");
     assert_ne!(good, newer);
     for damaged in ["", "{}", &good[..good.len() / 2], &newer] {
         project.write(RECORDING, damaged);
@@ -164,7 +164,7 @@ fn text_in_a_recording_stays_text() {
         bad = bad.replacen(text, hostile, 1);
     }
     for key in ["date", "kernel", "cpu", "rustc"] {
-        let start = bad.find(&format!("\"{key}\": \"")).expect(key) + key.len() + 5;
+        let start = bad.find(&format!("\"{key}\":\"")).expect(key) + key.len() + 4;
         let end = start + bad[start..].find('"').expect("the end of a string");
         bad.replace_range(start..end, hostile);
     }
@@ -192,7 +192,8 @@ fn a_recorded_scene_can_have_programs_of_this_machine() {
     let text = format!(
         "<!-- cmdrun --strict book scene --recorded asked demo 'server' 'ask -n \"a b\" http://{address}/x' 'client' -->"
     );
-    let project = Project::new(&text);
+    let mut project = Project::new(&text);
+    project.deny_namespaces();
     let server = programs::server(address);
     let client = programs::client(address);
     let both = [("server", server.as_str()), ("client", client.as_str())];
@@ -256,7 +257,8 @@ fn a_failure_leaves_the_old_recording_and_the_others_are_made() {
     project.chapter("chapter", &format!("{failing}\n\n{other}"));
     let said = project.fails(&["record", "demo"]);
     assert!(
-        said.contains("hello: the command failed") && said.contains("exit code 0 instead of 1"),
+        said.contains("hello.json: the command failed")
+            && said.contains("exit code 0 instead of 1"),
         "{said}"
     );
     assert_eq!(project.read(RECORDING), good);

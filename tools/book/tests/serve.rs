@@ -238,7 +238,7 @@ fn a_scene_that_fails_is_named_with_its_line_and_the_old_output_stays_until_it_i
 
 #[test]
 fn the_last_of_several_edits_is_on_the_page_though_they_came_during_a_build() {
-    let gate = Gate::new();
+    let mut gate = Gate::new();
     let old = prints("the old output");
     let project = Project::with_listing(SCENE, None, &[("main", &old)]);
     // The compilation takes as long as the test likes.

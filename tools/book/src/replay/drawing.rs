@@ -56,9 +56,8 @@ pub fn write(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     describe(page, id, story, steps);
     for column in &layout.lanes {
         let x = column.x;
-        let _ = write!(page, "<path class=\"life\" d=\"M{x} 0V{height}\"/>");
+        let _ = writeln!(page, "<path class=\"life\" d=\"M{x} 0V{height}\"/>");
     }
-    page.push('\n');
     for (step, row) in steps.iter().zip(&layout.rows) {
         draw(page, id, &layout, step, row);
     }

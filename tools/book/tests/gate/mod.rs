@@ -1,20 +1,27 @@
-//! Holds programs back until the test lets them go.
+//! Holds programs back until the test lets them go. It is a socket with a path: a scene has a network of its own, and files in common
+//! with all others.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
+
+use tempfile::TempDir;
 
 use crate::fixture::receive;
 
 pub struct Gate {
-    address: SocketAddr,
-    held: Receiver<TcpStream>,
+    path: PathBuf,
+    held: Receiver<UnixStream>,
+    /// Here is the socket.
+    _folder: TempDir,
 }
 
 impl Gate {
     pub fn new() -> Gate {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("gate");
+        let listener = UnixListener::bind(&path).expect("a socket");
         let (sender, held) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -22,7 +29,11 @@ impl Gate {
                 let _ = sender.send(stream.expect("a connection"));
             }
         });
-        Gate { address, held }
+        Gate {
+            path,
+            held,
+            _folder: folder,
+        }
     }
 
     /// A program that waits at the gate, and then prints `text`.
@@ -30,22 +41,24 @@ impl Gate {
         format!(
             "use std::io::Read;\n\n\
              fn main() -> std::io::Result<()> {{\n    \
-                 std::net::TcpStream::connect(\"{}\")?.read_to_end(&mut Vec::new())?;\n    \
+                 std::os::unix::net::UnixStream::connect({:?})?.read_to_end(&mut Vec::new())?;\n    \
                  println!({text:?});\n    \
                  Ok(())\n\
              }}\n",
-            self.address
+            self.path
         )
     }
 
     /// Waits for a program. It goes on when what is returned is dropped.
     #[track_caller]
-    pub fn wait(&self) -> TcpStream {
+    pub fn wait(&self) -> UnixStream {
         receive(&self.held, "a program")
     }
 
     /// From now on nobody is held.
-    pub fn open(self) {}
+    pub fn open(&mut self) {
+        self.held = mpsc::channel().1;
+    }
 
     /// Fails if another program has come.
     #[track_caller]
