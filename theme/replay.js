@@ -7,6 +7,12 @@
     /// How long a step is shown while the replay plays.
     const STEP_MILLISECONDS = 1200;
 
+    /// What is left free to the right of what has been scrolled to, in pixels.
+    const EDGE = 10;
+
+    /// Half of the widest name of a lane, in pixels.
+    const LANE_WIDTH = 90;
+
     /// The pictures on the buttons, in a square of 16.
     const ICONS = {
         first: 'M3 3h2v10H3zM13 3v10L6 8z',
@@ -191,8 +197,11 @@
                 const scrolls = (overflow) => overflow === 'auto' || overflow === 'scroll';
                 const inner = target.getBoundingClientRect();
                 const outer = box.getBoundingClientRect();
-                const left = scrolls(overflowX) ? away(inner.left, inner.right, outer.left, outer.left + box.clientWidth) : 0;
-                // Above and below, what comes before and after is in sight as well.
+                // To its left, the bar of its lane; above and below, what comes before and after is in sight as well.
+                const beside = Math.min(box.clientWidth / 8, LANE_WIDTH);
+                const left = scrolls(overflowX)
+                    ? away(inner.left, inner.right, outer.left + beside, outer.left + box.clientWidth - EDGE)
+                    : 0;
                 const margin = box.clientHeight / 4;
                 const top = scrolls(overflowY)
                     ? away(inner.top, inner.bottom, outer.top + margin, outer.top + box.clientHeight - margin)
@@ -317,7 +326,10 @@
     let closed = [];
     addEventListener('beforeprint', () => {
         for (const replay of replays) replay.rest();
-        closed = replays.flatMap((replay) => [...replay.figure.querySelectorAll('details:not([open])')]);
+        closed = replays.flatMap(({ figure }) => [
+            ...(figure.closest('.replayed:not([open])') ? [figure.closest('.replayed')] : []),
+            ...figure.querySelectorAll('details:not([open])'),
+        ]);
         for (const each of closed) each.open = true;
     });
     addEventListener('afterprint', () => {

@@ -76,7 +76,7 @@ function replay(id) {
         return `<li data-step="${step.number}" data-name="${step.name}" data-lane="${step.lane}"${from}>${escape(sentence(step))}</li>`;
     });
     return (
-        `<figure class="replay" id="${id}"><figcaption>What happened, call by call and packet by packet</figcaption>` +
+        `<figure class="replay" id="${id}"><figcaption>Time goes down. A bar is a call, as long as it lasts.</figcaption>` +
         `<div class="screens">${screen(0)}${screen(1)}</div>` +
         `<div class="stage">${drawing(id)}<div class="sources">${sources().join('')}</div></div>` +
         `<details class="words"><summary>All ${steps.length} steps in words</summary><ol>${words.join('')}</ol></details></figure>`

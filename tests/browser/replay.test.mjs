@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { browser } from './book.mjs';
 import { HOSTILE } from './fixture.mjs';
-import { chapters, publish, watch } from './site.mjs';
+import { chapters, plain, publish, recordings, watch } from './site.mjs';
 
 let book;
 let chromium;
@@ -16,6 +16,7 @@ before(async () => {
     chromium = await browser();
     page = await chromium.newPage({ viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce' });
     trouble = watch(page, book.address);
+    await page.addInitScript(`window.state_of = ${state}`);
 });
 
 after(async () => {
@@ -70,16 +71,54 @@ function story(figure) {
 
 const tense = (step, from, to = from) => (step < from ? 'future' : step <= to ? 'now' : 'past');
 
-/// Goes through all steps of a replay by its button, and compares what is seen with what is written.
+/// A replay that has more steps is not gone through step by step, but looked at where it begins, in its middle and where it ends.
+const LONG = 24;
+
+/// Goes through the steps of a replay by its buttons, and compares what is seen with what is written.
 async function step_through(figure) {
     const id = await figure.getAttribute('id');
     const steps = await figure.evaluate(story);
     assert.ok(steps.length > 0);
-    await figure.locator('button.next').scrollIntoViewIfNeeded();
-    const before = await figure.evaluate(state);
-    for (const { step, source, text } of steps) {
-        await figure.locator('button.next').click();
-        const now = await figure.evaluate(state);
+    // Nothing is in the button's way.
+    await figure.locator('button.next').click();
+    await figure.locator('button.all').click();
+    const { before, seen, rested } = await figure.evaluate(async (figure, long) => {
+        const seen = [];
+        const before = window.state_of(figure);
+        const count = before.steps.length;
+        const press = (name) => figure.querySelector(`button.${name}`).click();
+        const look = () => seen.push(window.state_of(figure));
+        const walk = (name, times) => {
+            for (let time = 0; time < times; time += 1) {
+                press(name);
+                look();
+            }
+        };
+        if (count <= long) walk('next', count);
+        else {
+            walk('next', 8);
+            // A link leads to the middle, and scrolls the page.
+            const followed = new Promise((resolve) => addEventListener('hashchange', resolve, { once: true }));
+            location.hash = `${figure.id}-${Math.round(count / 2)}`;
+            await followed;
+            look();
+            walk('next', 5);
+            walk('last', 1);
+            walk('previous', 3);
+        }
+        press('all');
+        return { before, seen, rested: window.state_of(figure) };
+    }, LONG);
+    const count = steps.length;
+    const middle = Math.round(count / 2);
+    const long = [1, 2, 3, 4, 5, 6, 7, 8, middle, 1 + middle, 2 + middle, 3 + middle, 4 + middle, 5 + middle, count, count - 1, count - 2, count - 3];
+    const visited = seen.map(({ hash }) => Number(hash.split('-').at(-1)));
+    assert.deepEqual(visited, count <= LONG ? steps.map(({ step }) => step) : long);
+    const pages = [];
+    for (const [index, now] of seen.entries()) {
+        const step = visited[index];
+        const { source, text } = steps[step - 1];
+        if (!pages.some((page) => String(page) === String(now.page))) pages.push(now.page);
         assert.ok(now.playing);
         assert.equal(now.counted, `Step ${step} of ${steps.length}`);
         assert.equal(now.said, text);
@@ -100,8 +139,7 @@ async function step_through(figure) {
         assert.ok(now.lit_is_open && now.lit_is_in_its_box, `the line of step ${step} is in sight`);
         assert.ok(now.step_is_in_its_box, `step ${step} is in sight`);
     }
-    await figure.locator('button.all').click();
-    const rested = await figure.evaluate(state);
+    assert.ok(pages.length <= 2, 'only a link scrolls the page');
     assert.deepEqual({ ...rested, page: null }, { ...before, page: null, hash: '' }, 'at rest it is as it was');
 }
 
@@ -116,9 +154,7 @@ for (const name of chapters) {
         const figures = await page.locator('figure.replay').all();
         context.diagnostic(`${figures.length} replays`);
         for (const figure of figures) {
-            await figure.evaluate((figure) => {
-                for (let each = figure; each; each = each.parentElement) if (each.tagName === 'DETAILS') each.open = true;
-            });
+            await unfold(figure);
             await step_through(figure);
             const lanes = await figure.evaluate((figure) =>
                 [...figure.querySelectorAll('.call')].map((call) => [
@@ -130,6 +166,80 @@ for (const name of chapters) {
         }
     });
 }
+
+/// Opens what a replay is folded in.
+function unfold(figure) {
+    return figure.evaluate((figure) => {
+        for (let each = figure; each; each = each.parentElement) if (each.tagName === 'DETAILS') each.open = true;
+    });
+}
+
+test('the replays of the echo page are what has been recorded', async () => {
+    await open('echo.html');
+    const recorded = recordings('echo');
+    const figures = await page.locator('figure.replay').all();
+    assert.deepEqual((await Promise.all(figures.map((figure) => figure.getAttribute('id')))).sort(), [...recorded.keys()].sort());
+    for (const figure of figures) {
+        const id = await figure.getAttribute('id');
+        const { programs, lanes, calls, packets } = recorded.get(id);
+        const drawn = await figure.evaluate((figure) => {
+            const all = (selector) => [...figure.querySelectorAll(selector)];
+            return {
+                lanes: all('.lanes span').map((each) => each.textContent),
+                calls: all('.call').map(({ dataset }) => {
+                    const { textContent, dataset: its } = figure.querySelector(`.words li[data-step="${dataset.from}"]`);
+                    return { lane: Number(dataset.lane), source: its.source, begun: textContent };
+                }),
+                returns: all('.call:not(.open)').map(({ dataset }) => {
+                    return figure.querySelector(`.words li[data-step="${dataset.to}"]`).textContent;
+                }),
+                failed: all('.call.failed').length,
+                packets: all('.step.packet').map((each) => {
+                    const said = figure.querySelector(`.words li[data-step="${each.dataset.step}"]`);
+                    return { lane: Number(said.dataset.lane), said: said.textContent };
+                }),
+                screens: all('.screen').map((screen) => ({
+                    command: screen.querySelector('.command').textContent,
+                    output: screen.querySelector('.output')?.textContent ?? '',
+                    exit: screen.querySelector('.exit')?.textContent ?? '',
+                })),
+            };
+        });
+        assert.equal(drawn.lanes.length, lanes.length, id);
+        assert.equal(drawn.calls.length, calls.length, `${id}: calls`);
+        for (const [index, call] of [...calls].sort((one, other) => one.start - other.start).entries()) {
+            const { lane, source, begun } = drawn.calls[index];
+            assert.equal(lane, call.lane, `${id}: ${begun}`);
+            assert.equal(source, call.source && `${call.source.file}:${call.source.line}`, `${id}: ${begun}`);
+            assert.ok(begun.includes(plain(call.text)), `${id}: ${begun} is ${call.text}`);
+        }
+        const ended = calls.filter(({ end }) => end !== undefined);
+        assert.equal(drawn.returns.length, ended.length, `${id}: calls that return`);
+        for (const { text, result } of ended) {
+            assert.ok(drawn.returns.some((said) => said.includes(plain(text)) && said.includes(plain(result))), `${id}: ${text} = ${result}`);
+        }
+        assert.equal(drawn.failed, calls.filter(({ failed }) => failed).length, `${id}: calls that fail`);
+        assert.equal(drawn.packets.length, packets.length, `${id}: packets`);
+        for (const [index, packet] of [...packets].sort((one, other) => one.time - other.time).entries()) {
+            const { lane, said } = drawn.packets[index];
+            assert.equal(lane, packet.from.lane, `${id}: ${said}`);
+            for (const text of [packet.flags, packet.from.address, packet.to.address, packet.data, packet.from.state, packet.to.state]) {
+                assert.ok(said.includes(plain(text ?? '')), `${id}: ${said} has ${text}`);
+            }
+            if (packet.length > 0) assert.match(said, new RegExp(`, ${packet.length} bytes?\\b`), id);
+        }
+        assert.equal(drawn.screens.length, programs.length, id);
+        for (const [program, { command, output, exit }] of drawn.screens.entries()) {
+            assert.equal(command, programs[program].command, id);
+            const printed = calls
+                .filter((call) => call.output && lanes[call.lane].program === program)
+                .sort((one, other) => (one.end ?? one.start) - (other.end ?? other.start));
+            assert.equal(output, printed.map((call) => call.output.text).join(''), `${id}: what ${command} prints`);
+            const code = programs[program].exit_code;
+            if (code) assert.equal(exit, `exit code ${code}`, id);
+        }
+    }
+});
 
 test('nothing moves until it is asked to', async () => {
     await open('fixture.html');
@@ -153,6 +263,33 @@ test('stepping scrolls the boxes, and never the page', async () => {
         assert.deepEqual(now.page, before);
         assert.ok(now.step_is_in_its_box && now.lit_is_in_its_box, now.counted);
     }
+});
+
+test('while it is stepped through, its buttons stay in sight and within reach, wide and narrow', async () => {
+    for (const [width, height] of [
+        [390, 844],
+        [1280, 860],
+    ]) {
+        await page.setViewportSize({ width, height });
+        await open('fixture.html');
+        const figure = page.locator('#fixture');
+        await figure.locator('button.next').click();
+        // Down, and up again, where mdBook's menu comes back.
+        for (const part of [0.6, 0.4, 0.5, 0.3]) {
+            await page.mouse.move(width / 2, height / 2);
+            await figure.evaluate((figure, part) => {
+                const { top, height } = figure.getBoundingClientRect();
+                scrollBy({ top: top + part * height, behavior: 'instant' });
+            }, part);
+            // mdBook's menu comes and goes after the scrolling.
+            await page.waitForFunction(() => {
+                const button = document.querySelector('#fixture button.next');
+                const { left, top, width, height } = button.getBoundingClientRect();
+                return button.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+            });
+        }
+    }
+    await page.setViewportSize({ width: 1280, height: 860 });
 });
 
 test('the keyboard does all, in the replay', async () => {

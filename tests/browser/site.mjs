@@ -35,6 +35,21 @@ export function fixture_page() {
     return `${before}<main>${fixture()}${after}`;
 }
 
+/// The stories of a listing's recordings, by their names.
+export function recordings(listing) {
+    const at = fileURLToPath(new URL(`../../listings/${listing}/recordings/`, import.meta.url));
+    const stories = readdirSync(at).flatMap((name) => {
+        const { story } = JSON.parse(readFileSync(join(at, name), 'utf8')).content;
+        return story ? [[name.replace('.json', ''), story.story]] : [];
+    });
+    return new Map(stories);
+}
+
+/// A call's text as a page has it: in one line.
+export function plain(text) {
+    return text.replace(/[\n\t]/g, ' ');
+}
+
 /// Serves the book, and the page above as `fixture.html`; returns its address, what has been sent, and a function that ends it.
 export async function publish() {
     /// Each has a path, and how many bytes its answer was long.

@@ -23,11 +23,8 @@ use crate::markdown;
 use crate::project::Project;
 use crate::scene::{Cast, RecordedStory};
 use crate::steps;
-use crate::story::Story;
+use crate::story::{Packet, Protocol, Story};
 use crate::text;
-
-/// What a figure is for, in a line.
-const CAPTION: &str = "What happened, call by call and packet by packet";
 
 /// A replay as a page shows it.
 pub struct Replay {
@@ -84,6 +81,23 @@ fn source(project: &Project, cast: &Cast, file: &str) -> Result<String> {
     fs::read_to_string(project.root.join(file)).with_context(|| format!("cannot read {file}"))
 }
 
+/// How to read the picture: of its shapes, those that it has.
+fn caption(story: &Story) -> String {
+    let mut caption = String::from("Time goes down. A bar is a call, as long as it lasts");
+    if story.calls.iter().any(|call| call.failed) {
+        caption.push_str(", dashed and crossed if it fails");
+    }
+    if !story.packets.is_empty() {
+        caption.push_str("; an arrow is a packet");
+    }
+    let is_thick = |packet: &Packet| packet.protocol == Protocol::Tcp && packet.length > 0;
+    if story.packets.iter().any(is_thick) {
+        caption.push_str(", thick if it carries data");
+    }
+    caption.push('.');
+    caption
+}
+
 /// The replay of `story`, whose elements' ids begin with `id`. `sources` are the texts of its listings' files, by the names that the
 /// story has for them; `provenance` is HTML that says where the story comes from.
 fn html(id: &str, story: &Story, sources: &BTreeMap<String, String>, provenance: &str) -> String {
@@ -92,7 +106,8 @@ fn html(id: &str, story: &Story, sources: &BTreeMap<String, String>, provenance:
     let mut page = String::with_capacity(1024 * steps.len());
     let _ = writeln!(
         page,
-        "<figure class=\"replay\" id=\"{id}\">\n<figcaption>{CAPTION}</figcaption>"
+        "<figure class=\"replay\" id=\"{id}\">\n<figcaption>{}</figcaption>",
+        caption(story)
     );
     screens::write(&mut page, story, &steps);
     page.push_str("<div class=\"stage\">\n");

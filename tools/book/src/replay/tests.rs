@@ -536,3 +536,20 @@ fn a_story_without_an_event_is_drawn_as_well() {
     story.lanes.clear();
     assert_eq!(all(&parse(&story), ".screen").len(), 2);
 }
+
+#[test]
+fn the_caption_explains_the_shapes_that_the_picture_has() {
+    let mut story = story();
+    let caption = |story: &Story| texts(&parse(story), "figcaption").concat();
+    story.calls.iter_mut().for_each(|call| call.failed = false);
+    assert_eq!(
+        caption(&story),
+        "Time goes down. A bar is a call, as long as it lasts; an arrow is a packet, thick if it carries data."
+    );
+    story.packets.clear();
+    story.calls[0].failed = true;
+    assert_eq!(
+        caption(&story),
+        "Time goes down. A bar is a call, as long as it lasts, dashed and crossed if it fails."
+    );
+}
