@@ -28,6 +28,7 @@ const VERSION: u32 = 1;
 
 /// The file `recordings/NAME.json` of a listing.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recording {
     version: u32,
     pub provenance: Provenance,
@@ -36,7 +37,7 @@ pub struct Recording {
 
 /// What has been recorded, and what was asked for.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Content {
     Scene {
         words: Words,
@@ -54,6 +55,7 @@ pub enum Content {
 
 /// Where and when something has been recorded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// `2026-11-22`
     pub date: String,

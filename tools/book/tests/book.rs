@@ -289,8 +289,10 @@ fn every_recording_is_in_a_chapter() {
                 let is_of_it = drawing["recording"].as_str() == Some(name);
                 is_of_it.then(|| format!("book chart {listing} {chart} -->"))
             });
-            let scene = format!("--recorded {name} {listing} ");
-            if !sources.contains(&scene) && !directives.any(|chart| sources.contains(&chart)) {
+            let options = r"(?:--\S+ (?:\d+ )?)*";
+            let scene = format!("--(?:recorded|replay) {name} {options}{listing} ");
+            let scene = Regex::new(&scene).expect("a valid pattern");
+            if !scene.is_match(&sources) && !directives.any(|chart| sources.contains(&chart)) {
                 mistakes.push(format!("no chapter shows {listing}/recordings/{file}"));
             }
         }
@@ -487,7 +489,7 @@ fn every_listing_is_in_a_chapter() {
     for listing in repository::listings() {
         let include = format!("{{{{#include ../listings/{listing}/");
         let scene = Regex::new(&format!(
-            r"<!-- cmdrun --strict book scene (?:--\S+ (?:\d+ )?)*{listing} '"
+            r"<!-- cmdrun --strict book scene (?:--\S+ (?:\w[\w-]* )?)*{listing} '"
         ))
         .expect("a valid pattern");
         let shows = |source: &String| source.contains(&include) && scene.is_match(source);

@@ -51,7 +51,7 @@ pub fn write(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     let _ = writeln!(
         page,
         "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-labelledby=\"{id}-title {id}-desc\">"
+         aria-labelledby=\"{id}-replay-title {id}-replay-desc\">"
     );
     describe(page, id, story, steps);
     for column in &layout.lanes {
@@ -78,8 +78,8 @@ fn describe(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     let names: Vec<String> = story.lanes.iter().map(label::lane).collect();
     let _ = writeln!(
         page,
-        "<title id=\"{id}-title\">The calls of {0}, and the packets between them</title>\n\
-         <desc id=\"{id}-desc\">Time goes down, in {1} steps. There is a line for each of {0}; a call is a bar on it, as long as \
+        "<title id=\"{id}-replay-title\">The calls of {0}, and the packets between them</title>\n\
+         <desc id=\"{id}-replay-desc\">Time goes down, in {1} steps. There is a line for each of {0}; a call is a bar on it, as long as \
          the call lasts, and a packet is an arrow. All steps follow in words.</desc>",
         text::html(&names.join("; ")),
         steps.len()
