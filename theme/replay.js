@@ -233,8 +233,9 @@
                 if (each.tagName === 'DETAILS') each.open = true;
             }
             this.go(step);
-            const target = this.steps.find((each) => number(each, 'step') === step) ?? this.figure;
-            target.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
+            // The picture scrolls by itself to the step; the page, to the picture, below the controls.
+            const target = this.figure.querySelector('.drawing') ?? this.figure;
+            target.scrollIntoView({ block: 'start', inline: 'nearest', behavior: 'instant' });
         }
 
         on_key(event) {
@@ -311,6 +312,8 @@
 
     const follow = () => replays.forEach((replay) => replay.follow(location.hash));
     follow();
+    // Until then the browser itself scrolls to what the address names.
+    addEventListener('load', follow);
     addEventListener('hashchange', follow);
     // A link to where the page's address already is does not change it.
     document.addEventListener('click', (event) => {

@@ -189,6 +189,8 @@ fn kind(packet: &Packet) -> Option<String> {
         Protocol::Tcp if has("SYN") => packet.flags.clone(),
         Protocol::Tcp if has("RST") => "RST".into(),
         Protocol::Tcp if has("FIN") => "FIN".into(),
+        // Whether an acknowledgement comes in time is chance.
+        Protocol::Tcp if packet.again => return None,
         Protocol::Tcp if packet.length > 0 => "data".into(),
         Protocol::Tcp => return None,
     })

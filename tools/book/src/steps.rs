@@ -103,6 +103,7 @@ fn name(story: &Story, event: Event) -> String {
                 Protocol::Tcp if has("RST") => "RST",
                 Protocol::Tcp if has("FIN") => "FIN",
                 Protocol::Tcp if packet.length == 0 => "ACK",
+                Protocol::Tcp if packet.again => "again",
                 // Of several alike, one: `ApplicationData ×3`.
                 Protocol::Tcp => match packet.tls.first() {
                     Some(message) => message.split(" ×").next().unwrap_or("data"),

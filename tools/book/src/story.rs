@@ -125,6 +125,9 @@ pub struct Packet {
     pub acknowledgement: Option<u32>,
     /// Bytes of data.
     pub length: usize,
+    /// Whether all of them had been sent before: TCP sends again what is not acknowledged in time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub again: bool,
     /// The first bytes of data, as text or as hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data: String,

@@ -19,7 +19,7 @@ const CALLS: (usize, usize) = (28, 8);
 /// How many packets, likewise.
 const PACKETS: (usize, usize) = (50, 16);
 /// How many threads of a program have a lane.
-const THREADS: usize = 4;
+const THREADS: usize = 6;
 /// Nanoseconds in a microsecond.
 const MICROSECOND: u64 = 1000;
 
@@ -91,7 +91,9 @@ pub fn story(root: &Path, actors: &[Actor], seen: &Seen) -> Result<Story> {
 
     let nobody = story.lanes.len();
     let mut packets = Vec::new();
+    let mut sent = Sent::default();
     for packet in &travelled {
+        let again = sent.is_again(packet);
         let lane = |own: SocketAddr, other: SocketAddr| match owners.thread(packet, own, other) {
             Some(thread) => places[thread],
             None => Some(nobody),
@@ -106,7 +108,10 @@ pub fn story(root: &Path, actors: &[Actor], seen: &Seen) -> Result<Story> {
                 .is_none_or(|gap| !gap.contains(&packet.time))
         };
         if is_near(from) && is_near(to) {
-            packets.push(tell(packet, from, to));
+            packets.push(Packet {
+                again,
+                ..tell(packet, from, to)
+            });
         }
     }
     let kept = ends_of(packets.len(), PACKETS);
@@ -337,8 +342,31 @@ fn tell(packet: &Travelled, from: usize, to: usize) -> Packet {
         sequence: packet.sequence,
         acknowledgement: packet.acknowledgement,
         length: packet.length,
+        again: false,
         data: packet.data.clone(),
         tls: packet.tls.clone(),
+    }
+}
+
+/// How much of each stream has been sent: by its two ends, the sequence number that comes next.
+#[derive(Default)]
+struct Sent(BTreeMap<(SocketAddr, SocketAddr), u32>);
+
+impl Sent {
+    /// Whether all of the packet's data had been sent before.
+    fn is_again(&mut self, packet: &Travelled) -> bool {
+        let Some(sequence) = packet.sequence else {
+            return false;
+        };
+        let next = self.0.entry((packet.from, packet.to)).or_default();
+        if packet.flags.starts_with("SYN") {
+            *next = 1;
+            return false;
+        }
+        let end = sequence.saturating_add(packet.length.try_into().unwrap_or(u32::MAX));
+        let again = packet.length > 0 && end <= *next;
+        *next = end.max(*next);
+        again
     }
 }
 

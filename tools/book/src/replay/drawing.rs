@@ -24,7 +24,7 @@ pub fn write(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     let waiting = steps.iter().any(|step| is_open(step));
     let broken = story.lanes.iter().any(|lane| lane.calls_left_out > 0);
     let mut height = layout.bottom;
-    for foot in [waiting, broken, story.packets_left_out > 0] {
+    for foot in [waiting, broken, !words::others(story).is_empty()] {
         height += if foot { ROW } else { 0 };
     }
     height += 8;
@@ -311,8 +311,9 @@ fn foot(page: &mut String, story: &Story, layout: &Layout, steps: &[Step]) {
     if broken().next().is_some() {
         y += ROW;
     }
-    if story.packets_left_out > 0 {
+    let others = words::others(story);
+    if !others.is_empty() {
         let x = layout.lanes.first().map_or(0, |lane| lane.x);
-        note(page, x + BESIDE, y, &words::packets(story.packets_left_out));
+        note(page, x + BESIDE, y, &others);
     }
 }

@@ -108,5 +108,8 @@ pub fn packet(packet: &Packet) -> String {
         parts.extend(packet.tls.iter().cloned());
         parts.push(bytes(packet.length));
     }
+    if packet.again {
+        parts.push("again".into());
+    }
     plain(parts.join(", ").trim_end())
 }

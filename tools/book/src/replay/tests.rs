@@ -61,6 +61,7 @@ fn packet(time: u64, flags: &str, from: End, to: End, data: &str) -> Packet {
         sequence: Some(0),
         acknowledgement: None,
         length: data.len(),
+        again: false,
         data: data.into(),
         tls: Vec::new(),
     }
@@ -477,10 +478,12 @@ fn what_is_left_out_is_told() {
     let mut story = story();
     story.lanes[2].calls_left_out = 1;
     story.packets_left_out = 1_234;
+    story.programs[0].threads_left_out = 1;
     let page = parse(&story);
-    let notes = ["still waiting", "1 more call", "1,234 more packets"];
+    let others = "1,234 more packets; 1 more thread of server";
+    let notes = ["still waiting", "1 more call", others];
     assert_eq!(texts(&page, "svg .note"), notes);
-    let told = "Between these, not told: 1 more call of client; 1,234 more packets.";
+    let told = format!("Between these, not told: 1 more call of client; {others}.");
     assert_eq!(texts(&page, ".words p"), [told]);
 }
 

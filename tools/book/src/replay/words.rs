@@ -137,6 +137,9 @@ fn travels(page: &mut String, story: &Story, packet: &Packet) {
     if packet.length > 0 || packet.protocol == Protocol::Udp {
         let _ = write!(page, ", {}", label::bytes(packet.length));
     }
+    if packet.again {
+        page.push_str(", sent again");
+    }
     let data = label::data(packet);
     if !data.is_empty() {
         let _ = write!(page, " {}", code(&data));
@@ -177,8 +180,9 @@ fn left_out(page: &mut String, story: &Story) {
         let name = text::html(&label::lane(lane));
         parts.push(format!("{} of {name}", calls(lane.calls_left_out)));
     }
-    if story.packets_left_out > 0 {
-        parts.push(packets(story.packets_left_out));
+    let others = others(story);
+    if !others.is_empty() {
+        parts.push(text::html(&others));
     }
     if !parts.is_empty() {
         let _ = writeln!(
@@ -194,9 +198,20 @@ pub fn calls(count: usize) -> String {
     more(count, "call")
 }
 
-/// `1 more packet`, `17 more packets`
-pub fn packets(count: usize) -> String {
-    more(count, "packet")
+/// What is left out besides calls: `17 more packets; 5 more threads of server`. Empty if that is nothing.
+pub fn others(story: &Story) -> String {
+    let mut parts = Vec::new();
+    if story.packets_left_out > 0 {
+        parts.push(more(story.packets_left_out, "packet"));
+    }
+    for (number, program) in story.programs.iter().enumerate() {
+        let first = story.lanes.iter().find(|lane| lane.program == Some(number));
+        if let (Some(lane), 1..) = (first, program.threads_left_out) {
+            let threads = more(program.threads_left_out, "thread");
+            parts.push(format!("{threads} of {}", label::lane(lane)));
+        }
+    }
+    parts.join("; ")
 }
 
 fn more(count: usize, what: &str) -> String {
