@@ -50,7 +50,7 @@
         }
 
         add_controls() {
-            const controls = element('div', 'controls');
+            const controls = this.figure.querySelector(':scope > .controls') ?? element('div', 'controls');
             controls.setAttribute('role', 'group');
             controls.setAttribute('aria-label', 'Steps of the replay');
             const actions = [
@@ -84,9 +84,7 @@
             this.now.append(this.counter, ' ', this.sentence);
             controls.append(this.now);
 
-            const caption = this.figure.querySelector(':scope > figcaption');
-            if (caption) caption.after(controls);
-            else this.figure.prepend(controls);
+            if (!controls.isConnected) this.figure.prepend(controls);
         }
 
         /// Shows the step with this number, because the reader asked for it.
@@ -233,7 +231,6 @@
                 if (each.tagName === 'DETAILS') each.open = true;
             }
             this.go(step);
-            // The picture scrolls by itself to the step; the page, to the picture, below the controls.
             const target = this.figure.querySelector('.drawing') ?? this.figure;
             target.scrollIntoView({ block: 'start', inline: 'nearest', behavior: 'instant' });
         }
@@ -307,15 +304,26 @@
         }
     }
 
-    const replays = [...document.querySelectorAll('figure.replay')].map((figure) => new Replay(figure));
-    if (replays.length === 0) return;
+    const figures = [...document.querySelectorAll('figure.replay')];
+    if (figures.length === 0) return;
 
-    const follow = () => replays.forEach((replay) => replay.follow(location.hash));
+    // A folded one is made when it is first unfolded.
+    const replays = new Map();
+    const make = (figure) => replays.get(figure) ?? replays.set(figure, new Replay(figure)).get(figure);
+    for (const figure of figures) {
+        const fold = figure.closest('details:not([open])');
+        if (fold) fold.addEventListener('toggle', () => make(figure), { once: true });
+        else make(figure);
+    }
+
+    const follow = () => {
+        for (const figure of figures) {
+            if (decode(location.hash).startsWith(`#${figure.id}-`)) make(figure).follow(location.hash);
+        }
+    };
     follow();
-    // Until then the browser itself scrolls to what the address names.
     addEventListener('load', follow);
     addEventListener('hashchange', follow);
-    // A link to where the page's address already is does not change it.
     document.addEventListener('click', (event) => {
         const link = event.target.closest('a[href]');
         const is_plain = !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.shiftKey;
@@ -328,8 +336,8 @@
     // Paper shows all of it, words too.
     let closed = [];
     addEventListener('beforeprint', () => {
-        for (const replay of replays) replay.rest();
-        closed = replays.flatMap(({ figure }) => [
+        for (const replay of replays.values()) replay.rest();
+        closed = figures.flatMap((figure) => [
             ...(figure.closest('.replayed:not([open])') ? [figure.closest('.replayed')] : []),
             ...figure.querySelectorAll('details:not([open])'),
         ]);

@@ -106,7 +106,7 @@ fn html(id: &str, story: &Story, sources: &BTreeMap<String, String>, provenance:
     let mut page = String::with_capacity(1024 * steps.len());
     let _ = writeln!(
         page,
-        "<figure class=\"replay\" id=\"{id}\">\n<figcaption>{}</figcaption>",
+        "<figure class=\"replay\" id=\"{id}\">\n<figcaption>{}</figcaption>\n<div class=\"controls\"></div>",
         caption(story)
     );
     screens::write(&mut page, story, &steps);
