@@ -110,7 +110,9 @@ pub fn host_and_port(text: &std::ffi::OsStr) -> Result<String, lexopt::Error> {
 
 /// Ends the program, whose arguments are wrong, with one line on stderr and exit code 2.
 pub fn refuse(error: &lexopt::Error) -> ! {
-    eprintln!("{error}");
+    // An argument may have line breaks in it.
+    let line = error.to_string().replace(char::is_control, " ");
+    eprintln!("{line}");
     process::exit(2);
 }
 
