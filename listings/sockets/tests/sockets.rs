@@ -72,10 +72,10 @@ fn datagrams_that_nobody_reads_are_lost_without_an_error() {
     assert!(output.status.success(), "{}", stderr(&output));
     let printed = stdout(&output);
     let received = printed
-        .strip_prefix("sent 10000 datagrams, and no call failed\nreceived ")
+        .strip_prefix("sent 1000 datagrams, and no call failed\nreceived ")
         .and_then(|received| received.trim_end().parse::<usize>().ok())
         .unwrap_or_else(|| panic!("not in the expected form: {printed}"));
-    assert!((1..10_000).contains(&received), "{printed}");
+    assert!((1..1_000).contains(&received), "{printed}");
 }
 
 #[test]

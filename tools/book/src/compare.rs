@@ -168,10 +168,13 @@ fn packets(story: &Story) -> Sequences {
     for packet in &story.packets {
         let name = format!("from {} to {}", who(packet.from.lane), who(packet.to.lane));
         let connection = (name, &packet.from.address, &packet.to.address);
-        connections
-            .entry(connection)
-            .or_default()
-            .extend(kind(packet));
+        // Whether a datagram comes before its receiver has closed, and nobody hears of it, is chance.
+        if packet.protocol != Protocol::Icmp || is_heard(story, packet) {
+            connections
+                .entry(connection)
+                .or_default()
+                .extend(kind(packet));
+        }
     }
     let mut sequences = Sequences::new();
     for ((name, ..), mut kinds) in connections {
@@ -184,6 +187,15 @@ fn packets(story: &Story) -> Sequences {
         .values_mut()
         .for_each(|connections| connections.sort());
     sequences
+}
+
+/// Whether a call of the program that an ICMP message is for has failed of it.
+fn is_heard(story: &Story, message: &Packet) -> bool {
+    let program = |lane: usize| story.lanes[lane].program;
+    story.calls.iter().any(|call| {
+        let result = call.result.as_deref().unwrap_or_default();
+        result.starts_with("ECONNREFUSED") && program(call.lane) == program(message.to.lane)
+    })
 }
 
 fn kind(packet: &Packet) -> Option<String> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 const ADDRESS: &str = "127.0.0.1:0";
 const QUIET: Duration = Duration::from_millis(200);
-const DATAGRAMS: usize = 10_000;
+const DATAGRAMS: usize = 1_000;
 const DATAGRAM_SIZE: usize = 1200;
 
 fn main() -> Result<()> {
