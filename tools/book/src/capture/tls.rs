@@ -1,14 +1,14 @@
-//! The names of the TLS messages in a TCP stream (RFC 8446, sections 4 and 5.1; RFC 5246, sections 6.2 and 7.4). What is encrypted
+//! The names of the TLS messages in a TCP stream (RFC 9846, sections 4 and 5.1; RFC 5246, sections 6.2 and 7.4). What is encrypted
 //! has no names but those of its records.
 //!
 //! No crate does this for streams with gaps, and the few bytes of headers that matter here need none.
 
 use std::collections::HashMap;
 
-/// Of a message: its type and its length (RFC 8446, section 4).
+/// Of a message: its type and its length (RFC 9846, section 4).
 const MESSAGE_HEADER: usize = 4;
 
-/// Of a record: its type, a version and its length (RFC 8446, section 5.1).
+/// Of a record: its type, a version and its length (RFC 9846, section 5.1).
 const RECORD_HEADER: usize = 5;
 
 /// No record's content is longer: 2^14 bytes, and what TLS 1.2 may add (RFC 5246, section 6.2.3).
@@ -19,7 +19,7 @@ const NAMES: usize = 16;
 
 const HANDSHAKE: u8 = 22;
 
-/// The random number that makes a ServerHello a HelloRetryRequest (RFC 8446, section 4.1.3).
+/// The random number that makes a ServerHello a HelloRetryRequest (RFC 9846, section 4.1.3).
 const RETRY: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
@@ -209,13 +209,13 @@ impl Stream {
 }
 
 /// Whether a record holds a ClientHello or a ServerHello in clear, and nothing else: with TLS 1.3 they may follow a ChangeCipherSpec
-/// (RFC 8446, appendix D.4).
+/// (RFC 9846, appendix E.4).
 fn is_hello(data: &[u8], length: usize) -> bool {
     matches!(data, [1 | 2, high, middle, low, ..]
         if (usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low)) + MESSAGE_HEADER == length)
 }
 
-/// RFC 8446, section 4, and what earlier versions had: RFC 5246, section 7.4; RFC 5077; RFC 6066.
+/// RFC 9846, section 4, and what earlier versions had: RFC 5246, section 7.4; RFC 5077; RFC 6066.
 fn name(kind: u8, is_retry: bool) -> &'static str {
     match kind {
         0 => "HelloRequest",
