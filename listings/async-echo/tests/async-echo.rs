@@ -199,7 +199,7 @@ fn out_of_descriptors_tells_of_a_server_that_recovers() {
     assert_eq!(
         stdout(&output),
         "the server may have 16 descriptors\n\
-         10 clients are connected\n\
+         8 clients are connected\n\
          server: cannot accept a connection: Too many open files (os error 24)\n\
          they have left\n\
          one more client gets its echo: hello\n",

@@ -35,8 +35,9 @@ pub struct Record {
     check: bool,
 }
 
-/// How often a scene may tell another story than its recording before that counts: where programs race, as a reset does with a
-/// shutdown, both ends are real. A listing that does something else never tells the old story.
+/// How often a scene may tell another story than its recording, or none, before that counts. Where programs race, as a reset does with
+/// a shutdown, both ends are real; strace gives up if a program is killed at the wrong moment. A listing that does something else
+/// never tells the old story.
 const ATTEMPTS: usize = 3;
 
 /// Something that can be recorded.
@@ -356,8 +357,14 @@ impl Task {
         let recorded = scene.0.recorded_story(&self.listing, &scene.1)?;
         let mut attempt = 1;
         loop {
-            let again: Story = serde_json::from_str(&self.outputs(runner)?.concat())?;
-            match compare::same(&recorded.story, &again) {
+            let command = recording::command(&self.listing.name, &self.name);
+            let again = self.outputs(runner).and_then(|outputs| {
+                let again: Story = serde_json::from_str(&outputs.concat())?;
+                compare::same(&recorded.story, &again).with_context(|| {
+                    format!("it tells another story now; `{command}` records that")
+                })
+            });
+            match again {
                 Err(error) if attempt < ATTEMPTS => {
                     let path = recording::shown(&self.listing.name, &self.name);
                     runner
@@ -365,12 +372,7 @@ impl Task {
                         .say(&format!("{path}: once more, since {error:#}"));
                     attempt += 1;
                 }
-                result => {
-                    let command = recording::command(&self.listing.name, &self.name);
-                    return result.with_context(|| {
-                        format!("it tells another story now; `{command}` records that")
-                    });
-                }
+                result => return result,
             }
         }
     }

@@ -256,8 +256,8 @@ impl Scene {
                 transcript: Transcript::of(&terminal.command, &terminal.process),
             })
             .collect();
-        match outcome {
-            Ok(()) => Ok((actors, seen.transpose()?)),
+        match outcome.and_then(|()| seen.transpose()) {
+            Ok(seen) => Ok((actors, seen)),
             Err(error) => {
                 let printed = actors.iter().map(|actor| &actor.transcript);
                 Err(error.context(transcript::plain(printed)))

@@ -18,6 +18,9 @@ pub const STRACE: &str = "strace";
 /// The calls that can matter to a story; strace lets all others pass without stopping the program.
 const CALLS: &str = "trace=%network,read,write,readv,writev,close,poll,ppoll,epoll_wait,epoll_pwait,epoll_ctl,clock_nanosleep,nanosleep";
 
+/// What strace writes when it ends before a program.
+const DETACHED: &str = "<detached ...>";
+
 /// How long strace may take to write its last lines.
 const LAST_LINES: Duration = Duration::from_secs(10);
 
@@ -99,9 +102,15 @@ impl Witness {
     /// where it was made.
     pub fn end(self) -> Result<Seen> {
         let start = Instant::now();
-        while let Some(path) = self.unfinished()? {
+        while let Some((path, last)) = self.unfinished()? {
+            let path = path.display();
+            // It does so if a program is killed while it looks for where a call was made.
+            ensure!(
+                !last.ends_with(DETACHED),
+                "strace has given up before {path} was complete"
+            );
             if start.elapsed() > LAST_LINES {
-                bail!("strace has not come to an end with {}", path.display());
+                bail!("strace has not come to an end with {path}; its last line is {last:?}");
             }
             std::thread::sleep(TICK);
         }
@@ -111,8 +120,8 @@ impl Witness {
         })
     }
 
-    /// A file that strace has still to write to.
-    fn unfinished(&self) -> Result<Option<PathBuf>> {
+    /// A file that strace has still to write to, and its last line.
+    fn unfinished(&self) -> Result<Option<(PathBuf, String)>> {
         for entry in fs::read_dir(&self.folder).context("cannot read the folder of traces")? {
             let path = entry?.path();
             let text =
@@ -125,7 +134,7 @@ impl Witness {
                 .iter()
                 .any(|end| last.contains(end));
             if !is_at_end {
-                return Ok(Some(path));
+                return Ok(Some((path, last.into_owned())));
             }
         }
         Ok(None)

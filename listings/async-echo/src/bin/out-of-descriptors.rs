@@ -7,7 +7,7 @@ use async_echo::child::Server;
 use async_echo::talk;
 
 const DESCRIPTORS: usize = 16;
-const CLIENTS: usize = 10;
+const CLIENTS: usize = 8;
 
 fn main() -> Result<()> {
     async_echo::no_arguments();
