@@ -25,12 +25,13 @@
 
     const wants_no_motion = matchMedia('(prefers-reduced-motion: reduce)');
 
-    /// The replay that is being played; there is one at a time.
+    /// The replay that plays; there is one at a time.
     let playing = null;
 
     class Replay {
         constructor(figure) {
             this.figure = figure;
+            this.drawing = figure.querySelector('.drawing');
             this.sentences = [...figure.querySelectorAll('.words li[data-step]')];
             this.steps = [...figure.querySelectorAll('.step[data-step]')];
             this.calls = [...figure.querySelectorAll('.call[data-from]')];
@@ -46,11 +47,13 @@
             this.opened = null;
             this.add_controls();
             this.update_controls();
-            figure.addEventListener('keydown', (event) => this.on_key(event));
+            const fold = figure.closest('.replayed') ?? figure;
+            fold.addEventListener('keydown', (event) => this.on_key(event));
         }
 
         add_controls() {
-            const controls = this.figure.querySelector(':scope > .controls') ?? element('div', 'controls');
+            const controls = this.figure.querySelector('.controls');
+            this.controls = controls;
             controls.setAttribute('role', 'group');
             controls.setAttribute('aria-label', 'Steps of the replay');
             const actions = [
@@ -83,20 +86,26 @@
             this.sentence = element('span', 'sentence');
             this.now.append(this.counter, ' ', this.sentence);
             controls.append(this.now);
-
-            if (!controls.isConnected) this.figure.prepend(controls);
         }
 
         /// Shows the step with this number, because the reader asked for it.
         go(step) {
             this.pause();
             this.show(step);
+            this.settle();
+        }
+
+        /// Brings the picture below the controls, unless all of it is in sight there.
+        settle() {
+            const { top, bottom } = this.drawing.getBoundingClientRect();
+            const edge = (parseFloat(getComputedStyle(this.controls).top) || 0) + this.controls.offsetHeight;
+            if (top < edge - 1 || bottom > innerHeight) scrollBy({ top: top - edge, behavior: 'instant' });
         }
 
         show(step) {
             this.step = Math.min(Math.max(step, 1), this.count);
             this.figure.classList.add('playing');
-            for (const each of this.steps) set_tense(each, tense(this.step, number(each, 'step')));
+            for (const each of [...this.steps, ...this.printed]) set_tense(each, tense(this.step, number(each, 'step')));
             for (const each of this.calls) set_tense(each, tense(this.step, number(each, 'from'), number(each, 'to')));
             for (const each of this.sentences) {
                 const is = tense(this.step, number(each, 'step'));
@@ -104,12 +113,8 @@
                 if (is === 'now') each.setAttribute('aria-current', 'step');
                 else each.removeAttribute('aria-current');
             }
-            for (const each of this.printed) set_tense(each, tense(this.step, number(each, 'step')));
-            for (const each of this.steps) {
-                if (number(each, 'step') === this.step) this.scroll_to(each);
-            }
             this.light(this.sentences[this.step - 1]?.dataset.source);
-            for (const each of this.printed) {
+            for (const each of [...this.steps, ...this.printed]) {
                 if (number(each, 'step') === this.step) this.scroll_to(each);
             }
             this.update_controls();
@@ -138,6 +143,7 @@
                 if (this.step === this.count) this.pause();
             }, STEP_MILLISECONDS);
             this.show(this.step === this.count ? 1 : this.step + 1);
+            this.settle();
             if (this.step === this.count) this.pause();
         }
 
@@ -150,19 +156,16 @@
         }
 
         update_controls() {
-            const set_disabled = (name, is) => this.buttons[name].setAttribute('aria-disabled', is);
-            set_disabled('first', this.step === 1);
-            set_disabled('previous', this.step <= 1);
-            set_disabled('next', this.step === this.count);
-            set_disabled('last', this.step === this.count);
-            set_disabled('all', this.step === 0);
+            const is_last = this.step === this.count;
+            const disabled = { first: this.step === 1, previous: this.step <= 1, next: is_last, last: is_last, all: this.step === 0 };
+            for (const name in disabled) this.buttons[name].setAttribute('aria-disabled', disabled[name]);
             const action = this.timer ? 'pause' : 'play';
             this.buttons.play.querySelector('path').setAttribute('d', ICONS[action]);
             this.buttons.play.querySelector('.word').textContent = this.timer ? 'Pause' : 'Play';
-            // Nobody can listen to a sentence a second: while it plays, a screen reader is left in peace.
+            // Nobody can listen to a sentence a second: a screen reader is left in peace.
             this.now.setAttribute('aria-live', this.timer ? 'off' : 'polite');
             this.counter.textContent = this.step === 0 ? `${this.count} steps` : `Step ${this.step} of ${this.count}`;
-            this.sentence.textContent = this.sentences[this.step - 1]?.textContent.trim() ?? '';
+            this.sentence.textContent = this.sentences[this.step - 1]?.firstElementChild.textContent ?? '';
         }
 
         /// Lights a line, `FILE:LINE`, and no other one.
@@ -188,14 +191,14 @@
             this.opened = null;
         }
 
-        /// Scrolls the boxes around an element, within the figure: never the page.
+        /// Scrolls the boxes around an element, not the page.
         scroll_to(target) {
             for (let box = target.parentElement; box && box !== this.figure; box = box.parentElement) {
                 const { overflowX, overflowY } = getComputedStyle(box);
                 const scrolls = (overflow) => overflow === 'auto' || overflow === 'scroll';
                 const inner = target.getBoundingClientRect();
                 const outer = box.getBoundingClientRect();
-                // To its left, the bar of its lane; above and below, what comes before and after is in sight as well.
+                // To its left, the bar of its lane; above and below, what comes before and after.
                 const beside = Math.min(box.clientWidth / 8, LANE_WIDTH);
                 const left = scrolls(overflowX)
                     ? away(inner.left, inner.right, outer.left + beside, outer.left + box.clientWidth - EDGE)
@@ -208,7 +211,7 @@
             }
         }
 
-        /// So that the reader can copy a link to the step; the browser's history is left as it is.
+        /// So that the step's address can be copied; the browser's history is left as it is.
         set_address(hash) {
             try {
                 history.replaceState(history.state, '', hash || location.pathname + location.search);
@@ -223,7 +226,7 @@
             return found && found[1] === this.figure.id && found[2] <= this.count ? Number(found[2]) : 0;
         }
 
-        /// Shows the step that a link means, and brings it into view.
+        /// Shows the step that a link means; the arrow keys go on from there.
         follow(hash) {
             const step = this.step_of(hash);
             if (!step) return;
@@ -231,8 +234,7 @@
                 if (each.tagName === 'DETAILS') each.open = true;
             }
             this.go(step);
-            const target = this.figure.querySelector('.drawing') ?? this.figure;
-            target.scrollIntoView({ block: 'start', inline: 'nearest', behavior: 'instant' });
+            this.drawing.focus({ preventScroll: true });
         }
 
         on_key(event) {
@@ -265,11 +267,8 @@
 
     function icon(shape) {
         const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-        svg.setAttribute('viewBox', '0 0 16 16');
-        svg.setAttribute('width', '16');
-        svg.setAttribute('height', '16');
-        svg.setAttribute('fill', 'currentColor');
-        svg.setAttribute('aria-hidden', 'true');
+        const attributes = { viewBox: '0 0 16 16', width: 16, height: 16, fill: 'currentColor', 'aria-hidden': true };
+        for (const name in attributes) svg.setAttribute(name, attributes[name]);
         const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
         path.setAttribute('d', shape);
         svg.append(path);
@@ -280,7 +279,7 @@
         return Number(from.dataset[key]);
     }
 
-    /// Whether what lasts from one step to another is past, now or future at `step`.
+    /// Whether what lasts from one step to another is past, now or future.
     function tense(step, from, to = from) {
         if (step < from) return 'future';
         return step <= to ? 'now' : 'past';
@@ -290,7 +289,7 @@
         for (const each of ['past', 'now', 'future']) target.classList.toggle(each, each === tense);
     }
 
-    /// How far to scroll until `start` to `end` lies between `from` and `to`; its start, if there is not room for all of it.
+    /// How far to scroll until `start` to `end` lies between `from` and `to`; its start, if not all of it fits.
     function away(start, end, from, to) {
         if (start < from || end - start > to - from) return start - from;
         return Math.max(end - to, 0);

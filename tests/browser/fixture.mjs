@@ -73,12 +73,12 @@ function sources() {
 function replay(id) {
     const words = steps.map((step) => {
         const from = source(step) ? ` data-source="${source(step)}"` : '';
-        return `<li data-step="${step.number}" data-name="${step.name}" data-lane="${step.lane}"${from}>${escape(sentence(step))}</li>`;
+        return `<li data-step="${step.number}" data-name="${step.name}" data-lane="${step.lane}"${from}><span>${escape(sentence(step))}</span></li>`;
     });
     return (
-        `<figure class="replay" id="${id}"><figcaption>Time goes down. A bar is a call, as long as it lasts.</figcaption>` +
-        `<div class="screens">${screen(0)}${screen(1)}</div>` +
-        `<div class="stage">${drawing(id)}<div class="sources">${sources().join('')}</div></div>` +
+        `<figure class="replay" id="${id}"><figcaption>Time goes down.</figcaption><div class="controls"></div>` +
+        `<div class="stage">${drawing(id)}<div class="side"><div class="screens">${screen(0)}${screen(1)}</div>` +
+        `<div class="sources">${sources().join('')}</div></div></div>` +
         `<details class="words"><summary>All ${steps.length} steps in words</summary><ol>${words.join('')}</ol></details></figure>`
     );
 }

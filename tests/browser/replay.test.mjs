@@ -65,7 +65,7 @@ function story(figure) {
         step: Number(each.dataset.step),
         lane: each.dataset.lane,
         source: each.dataset.source,
-        text: each.textContent.trim(),
+        text: each.firstElementChild.textContent,
     }));
 }
 
@@ -139,7 +139,7 @@ async function step_through(figure) {
         assert.ok(now.lit_is_open && now.lit_is_in_its_box, `the line of step ${step} is in sight`);
         assert.ok(now.step_is_in_its_box, `step ${step} is in sight`);
     }
-    assert.ok(pages.length <= 2, 'only a link scrolls the page');
+    assert.ok(pages.length <= 2, 'the picture comes into sight, and stays');
     assert.deepEqual({ ...rested, page: null }, { ...before, page: null, hash: '' }, 'at rest it is as it was');
 }
 
@@ -252,17 +252,43 @@ test('nothing moves until it is asked to', async () => {
     assert.equal(now.counted, '10 steps');
 });
 
-test('stepping scrolls the boxes, and never the page', async () => {
-    await open('fixture.html');
-    const figure = page.locator('#fixture');
-    await figure.locator('button.first').focus();
-    const { page: before } = await figure.evaluate(state);
-    for (let count = 0; count < 10; count += 1) {
-        await page.keyboard.press('ArrowRight');
-        const now = await figure.evaluate(state);
-        assert.deepEqual(now.page, before);
-        assert.ok(now.step_is_in_its_box && now.lit_is_in_its_box, now.counted);
+test('the first step brings the picture into sight, below the controls, and it stays there', async () => {
+    for (const [width, height] of [
+        [390, 844],
+        [1280, 860],
+    ]) {
+        await page.setViewportSize({ width, height });
+        for (const start of ['button.first', '.drawing', 'link']) {
+            await open(start === 'link' ? 'fixture.html#fixture-1' : 'fixture.html');
+            const figure = page.locator('#fixture');
+            if (start !== 'link') await figure.locator(start).focus();
+            let before = null;
+            for (let count = 0; count < 9; count += 1) {
+                await page.keyboard.press('ArrowRight');
+                const now = await figure.evaluate(state);
+                before ??= now.page;
+                assert.deepEqual(now.page, before, `${width} px, from ${start}, ${now.counted}`);
+                assert.ok(now.step_is_in_its_box && now.lit_is_in_its_box, now.counted);
+                const [controls, drawing] = await figure.evaluate((figure) =>
+                    ['.controls', '.drawing'].map((name) => figure.querySelector(name).getBoundingClientRect().toJSON()),
+                );
+                assert.ok(drawing.top >= controls.bottom - 1, `${width} px, from ${start}: the controls cover the picture`);
+                assert.ok(drawing.bottom <= height + 1, `${width} px, from ${start}: the picture is below the window`);
+            }
+        }
     }
+    await page.setViewportSize({ width: 1280, height: 860 });
+});
+
+test('after a link the arrow keys are those of the replay, and on the words above it too', async () => {
+    await open('fixture.html#folded-3');
+    await page.keyboard.press('ArrowRight');
+    assert.equal((await page.locator('#folded').evaluate(state)).counted, 'Step 4 of 10');
+    const fold = page.locator('.replayed').first();
+    await open(`${chapters.find((name) => name.startsWith('tcp'))}`);
+    await fold.locator(':scope > summary').focus();
+    await page.keyboard.press('ArrowRight');
+    assert.match((await fold.locator('figure').evaluate(state)).counted, /^Step 1 of/);
 });
 
 test('while it is stepped through, its buttons stay in sight and within reach, wide and narrow', async () => {

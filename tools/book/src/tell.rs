@@ -222,6 +222,7 @@ fn calls(root: &Path, programs: usize, threads: &[Thread]) -> Result<Vec<(usize,
 /// strace notes when it stops a call, and then how long that took once it let it go on; what lies between, it spends looking at the
 /// stack. So a call ends later than its beginning and its duration say: by as much as the packets that it sends are late.
 fn mend_ends(told: &mut [(usize, Call)], packets: &[Travelled], owners: &Owners) {
+    // When, and whether only a call that connects can have to do with it.
     let mut sent = BTreeMap::<usize, Vec<(u64, bool)>>::new();
     for packet in packets {
         if let Some(thread) = owners.thread(packet, packet.from, packet.to) {
@@ -229,6 +230,14 @@ fn mend_ends(told: &mut [(usize, Call)], packets: &[Travelled], owners: &Owners)
             sent.entry(thread)
                 .or_default()
                 .push((packet.time, is_answer));
+        }
+        // What ends an attempt to connect.
+        let is_refusal = packet.flags.contains("RST");
+        if let Some(thread) = owners
+            .thread(packet, packet.to, packet.from)
+            .filter(|_| is_refusal)
+        {
+            sent.entry(thread).or_default().push((packet.time, true));
         }
     }
     // The beginnings of the calls that come next.
@@ -246,7 +255,7 @@ fn mend_ends(told: &mut [(usize, Call)], packets: &[Travelled], owners: &Owners)
         }
         let is_own = |(time, is_answer): &&(u64, bool)| {
             let is_within = call.start <= *time && *time < nexts[number];
-            // A kernel acknowledges by itself, but for the end of a handshake.
+            // A kernel acknowledges by itself, but for the end of a handshake; and a refusal is for who connects.
             is_within && (!is_answer || call.name == "connect")
         };
         let all = sent.get(&thread).into_iter().flatten();
@@ -372,6 +381,8 @@ impl Sent {
 
 /// Whose sockets they are.
 struct Owners {
+    /// When the first packet of each TCP connection was sent, by its ends, both ways round.
+    begun: BTreeMap<(SocketAddr, SocketAddr), u64>,
     /// By protocol and address, which thread used it at which time, and who was at the other end.
     uses: BTreeMap<(bool, SocketAddr), Vec<Use>>,
 }
@@ -380,10 +391,17 @@ struct Use {
     thread: usize,
     start: u64,
     remote: Option<SocketAddr>,
+    is_end: bool,
 }
 
 impl Owners {
     fn new(threads: &[Thread], packets: &[Travelled]) -> Owners {
+        let mut begun = BTreeMap::new();
+        for packet in packets.iter().filter(|each| each.protocol == Protocol::Tcp) {
+            for ends in [(packet.from, packet.to), (packet.to, packet.from)] {
+                begun.entry(ends).or_insert(packet.time);
+            }
+        }
         let mut uses = BTreeMap::<_, Vec<Use>>::new();
         for (thread, calls) in threads.iter().map(|thread| &thread.calls).enumerate() {
             for call in calls {
@@ -402,6 +420,7 @@ impl Owners {
                         thread,
                         start: call.start,
                         remote,
+                        is_end: call.name == "close",
                     });
                 }
             }
@@ -415,6 +434,7 @@ impl Owners {
                         thread,
                         start: 0,
                         remote: None,
+                        is_end: false,
                     }]
                 });
             }
@@ -431,6 +451,7 @@ impl Owners {
                         thread,
                         start: attempt.start,
                         remote: Some(attempt.to),
+                        is_end: false,
                     };
                     uses.insert((is_tcp, packet.from), vec![only]);
                 }
@@ -439,7 +460,7 @@ impl Owners {
         for uses in uses.values_mut() {
             uses.sort_by_key(|each| each.start);
         }
-        Owners { uses }
+        Owners { begun, uses }
     }
 
     /// The thread to which `packet`, one of whose ends is `own`, belongs there: the one that used the connection last.
@@ -459,7 +480,13 @@ impl Owners {
         let last = uses.iter().rev();
         // A connection that nobody has accepted yet is the listening socket's.
         let found = last.clone().find(|each| before(each) && is_this(each));
-        let found = found.or_else(|| last.clone().find(|each| before(each) && is_open(each)));
+        let open = || last.clone().find(|each| before(each) && is_open(each));
+        let found = found.or_else(open);
+        // Whoever comes when that is closed meets nobody.
+        let begun = self.begun.get(&(own, other));
+        if found.is_some_and(|each| is_open(&each) && each.is_end && begun > Some(&each.start)) {
+            return None;
+        }
         found.or_else(|| uses.first()).map(|each| each.thread)
     }
 }

@@ -35,7 +35,7 @@ pub fn write(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     );
     let _ = write!(page, "<div class=\"lanes\" style=\"width:{width}px\">");
     for (lane, column) in story.lanes.iter().zip(&layout.lanes) {
-        let name = text::html(&label::lane(lane));
+        let name = text::html(&label::short_lane(lane));
         let class = if lane.program.is_none() {
             " class=\"nobody\""
         } else {
@@ -79,8 +79,8 @@ fn describe(page: &mut String, id: &str, story: &Story, steps: &[Step]) {
     let _ = writeln!(
         page,
         "<title id=\"{id}-replay-title\">The calls of {0}, and the packets between them</title>\n\
-         <desc id=\"{id}-replay-desc\">Time goes down, in {1} steps. There is a line for each of {0}; a call is a bar on it, as long as \
-         the call lasts, and a packet is an arrow. All steps follow in words.</desc>",
+         <desc id=\"{id}-replay-desc\">Time goes down, in {1} steps. There is a line for each of {0}; a call is a bar on it, from its \
+         beginning to its return, and a packet is an arrow. All steps follow in words.</desc>",
         text::html(&names.join("; ")),
         steps.len()
     );

@@ -7,6 +7,9 @@ use crate::text;
 /// A wait is told from here on, in microseconds: shorter ones are the machine's, not the program's.
 const NOTABLE: Time = 10_000;
 
+/// How many characters of a lane's name there is room for above it.
+const LANE: usize = 20;
+
 /// `text` in one line, without what cannot be shown.
 pub fn plain(text: &str) -> String {
     let shows = |byte: &u8| (b' '..=b'~').contains(byte);
@@ -50,6 +53,18 @@ pub fn lane(lane: &Lane) -> String {
         Some((program, number)) => format!("{program}, thread {number}"),
         None => lane.name.clone(),
     })
+}
+
+/// The same where there is little room: `writes-in-…, thread 3`.
+pub fn short_lane(lane: &Lane) -> String {
+    let name = self::lane(lane);
+    match name.rsplit_once(", thread ") {
+        Some((program, number)) if cells(&name) > LANE => {
+            let room = LANE.saturating_sub(cells(number) + ", thread ".len());
+            format!("{}, thread {number}", cut(program, room.max(2)))
+        }
+        _ => name,
+    }
 }
 
 /// How long a call took, if that is worth telling. Times vary from run to run, so there are two digits.

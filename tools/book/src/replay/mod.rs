@@ -83,7 +83,9 @@ fn source(project: &Project, cast: &Cast, file: &str) -> Result<String> {
 
 /// How to read the picture: of its shapes, those that it has.
 fn caption(story: &Story) -> String {
-    let mut caption = String::from("Time goes down. A bar is a call, as long as it lasts");
+    let mut caption = String::from(
+        "Another run of the same scene. Time goes down, a row for each step, not to scale. A bar is a call, from its beginning to its return",
+    );
     if story.calls.iter().any(|call| call.failed) {
         caption.push_str(", dashed and crossed if it fails");
     }
@@ -109,11 +111,12 @@ fn html(id: &str, story: &Story, sources: &BTreeMap<String, String>, provenance:
         "<figure class=\"replay\" id=\"{id}\">\n<figcaption>{}</figcaption>\n<div class=\"controls\"></div>",
         caption(story)
     );
-    screens::write(&mut page, story, &steps);
     page.push_str("<div class=\"stage\">\n");
     drawing::write(&mut page, &id, story, &steps);
+    page.push_str("<div class=\"side\">\n");
+    screens::write(&mut page, story, &steps);
     sources::write(&mut page, &steps, sources);
-    page.push_str("</div>\n");
+    page.push_str("</div>\n</div>\n");
     words::write(&mut page, story, &steps);
     page.push_str(provenance.trim());
     page.push_str("\n</figure>\n");

@@ -21,19 +21,35 @@ pub fn write(page: &mut String, story: &Story, steps: &[Step]) {
             .iter()
             .filter_map(|step| printed(story, step, number))
             .collect();
+        // What is known when it has ended.
+        let end = last_step(story, steps, number);
         if pieces.is_empty() {
-            page.push_str("<p class=\"exit\">no output</p>");
+            let _ = write!(page, "<p class=\"exit\"{end}>no output</p>");
         } else {
             page.push_str("<pre class=\"output\"><samp>");
             output(page, &pieces);
             page.push_str("</samp></pre>");
         }
         if let Some(code) = program.exit_code.filter(|code| *code != 0) {
-            let _ = write!(page, "<p class=\"exit\">exit code {code}</p>");
+            let _ = write!(page, "<p class=\"exit\"{end}>exit code {code}</p>");
         }
         page.push_str("</div>\n");
     }
     page.push_str("</div>\n");
+}
+
+/// The attribute for what is true from the last step of `program` on; none if it has no step.
+fn last_step(story: &Story, steps: &[Step], program: usize) -> String {
+    let is_its = |step: &&Step| match step.event {
+        Event::Call(call) | Event::Begin(call) | Event::Return(call) => {
+            story.lanes[call.lane].program == Some(program)
+        }
+        Event::Packet(_) => false,
+    };
+    let last = steps.iter().rev().find(is_its);
+    last.map_or_else(String::new, |step| {
+        format!(" data-step=\"{}\"", step.number)
+    })
 }
 
 /// What `program` has printed when `step` is over.

@@ -292,16 +292,16 @@ fn the_words_are_precise() {
     let words = texts(&parse(&story()), ".words li");
     for sentence in [
         "server calls listen(3, 128), which returns 0. (listings/echo/src/bin/server.rs, line 4)",
-        "server writes \"listening on 127.0.0.1:8001\" to stdout: write(1, \"listening …\") returns 28. \
-         (listings/echo/src/bin/server.rs, line 6)",
+        "server writes \"listening on 127.0.0.1:8001\" to stdout. (write(1, \"listening …\") returns 28; \
+         listings/echo/src/bin/server.rs, line 6)",
         "server calls accept(3) and waits. (listings/echo/src/bin/server.rs, line 8)",
         "server's accept(3) returns 4, from 127.0.0.1:40000, after 12 ms. (listings/echo/src/bin/server.rs, line 8)",
         "server, thread 2 calls recv(4, 4096) and waits; it has not returned when the scene ends.",
         "client's connect(4, 127.0.0.1:9) fails: ECONNREFUSED (Connection refused), after 1.0 s.",
-        "client (127.0.0.1:40000) → server (127.0.0.1:8001): SYN, sequence 0; client is now SYN-SENT; \
-         server is now SYN-RECEIVED.",
-        "client (127.0.0.1:40000) → server, thread 2 (127.0.0.1:8001): PSH-ACK, 5 bytes \"hello\", sequence 0.",
-        "no program (127.0.0.1:9) → client (127.0.0.1:40000): RST-ACK, sequence 0; client is now CLOSED.",
+        "client (127.0.0.1:40000) → server (127.0.0.1:8001): SYN; client is now SYN-SENT; \
+         server is now SYN-RECEIVED. (sequence 0)",
+        "client (127.0.0.1:40000) → server, thread 2 (127.0.0.1:8001): PSH-ACK, 5 bytes \"hello\". (sequence 0)",
+        "no program (127.0.0.1:9) → client (127.0.0.1:40000): RST-ACK; client is now CLOSED. (sequence 0)",
     ] {
         assert!(
             words.iter().any(|word| word == sentence),
@@ -323,7 +323,9 @@ fn a_terminal_shows_what_its_program_printed_with_the_steps_that_printed_it() {
         texts(&page, ".screen .stderr [data-step]"),
         ["hello", ", you\n"]
     );
+    // What is only known at its end is not told before.
     assert_eq!(texts(&page, ".screen .exit"), ["no output"]);
+    assert_eq!(attributes(&page, ".screen .exit", "data-step").len(), 1);
     let step = attributes(&page, ".screen .output [data-step]", "data-step");
     let words = texts(&page, &format!(".words li[data-step=\"{}\"]", step[0]));
     assert!(words[0].contains("writes \"listening on"), "{words:?}");
@@ -547,12 +549,14 @@ fn the_caption_explains_the_shapes_that_the_picture_has() {
     story.calls.iter_mut().for_each(|call| call.failed = false);
     assert_eq!(
         caption(&story),
-        "Time goes down. A bar is a call, as long as it lasts; an arrow is a packet, thick if it carries data."
+        "Another run of the same scene. Time goes down, a row for each step, not to scale. A bar is a call, from its beginning to its \
+         return; an arrow is a packet, thick if it carries data."
     );
     story.packets.clear();
     story.calls[0].failed = true;
     assert_eq!(
         caption(&story),
-        "Time goes down. A bar is a call, as long as it lasts, dashed and crossed if it fails."
+        "Another run of the same scene. Time goes down, a row for each step, not to scale. A bar is a call, from its beginning to its \
+         return, dashed and crossed if it fails."
     );
 }

@@ -36,11 +36,16 @@ pub fn write(page: &mut String, story: &Story, steps: &[Step]) {
             let file = text::html(&label::plain(&source.file));
             let _ = write!(page, " data-source=\"{file}:{}\"", source.line);
         }
-        page.push('>');
-        sentence(page, story, step);
+        // The player says the sentence; what is in brackets is for who reads.
+        page.push_str("><span>");
+        let mut details = sentence(page, story, step);
+        page.push_str("</span>");
         if let Some(source) = source {
             let file = text::html(&label::plain(&source.file));
-            let _ = write!(page, " ({file}, line {})", source.line);
+            details.push(format!("{file}, line {}", source.line));
+        }
+        if !details.is_empty() {
+            let _ = write!(page, " ({})", details.join("; "));
         }
         page.push_str("</li>\n");
     }
@@ -49,15 +54,18 @@ pub fn write(page: &mut String, story: &Story, steps: &[Step]) {
     page.push_str("</details>\n");
 }
 
-/// What a step is, as escaped HTML.
-fn sentence(page: &mut String, story: &Story, step: &Step) {
+/// What a step is, as escaped HTML; returns the details.
+fn sentence(page: &mut String, story: &Story, step: &Step) -> Vec<String> {
     match step.event {
-        Event::Call(call) => at_once(page, story, call),
+        Event::Call(call) => return at_once(page, story, call),
         Event::Begin(call) => {
             let lane = lane(story, call.lane);
             let code = code(&call.text);
             let _ = match (&call.output, step.returns) {
-                (Some(output), _) => write!(page, "{lane} writes {}: {code}.", printed(output)),
+                (Some(output), _) => {
+                    let _ = write!(page, "{lane} writes {}.", printed(output));
+                    return vec![code];
+                }
                 (None, Some(_)) => write!(page, "{lane} calls {code} and waits."),
                 (None, None) => write!(
                     page,
@@ -77,23 +85,26 @@ fn sentence(page: &mut String, story: &Story, step: &Step) {
             }
             page.push('.');
         }
-        Event::Packet(packet) => travels(page, story, packet),
+        Event::Packet(packet) => return travels(page, story, packet),
     }
+    Vec::new()
 }
 
 /// A call during which nothing else happened.
-fn at_once(page: &mut String, story: &Story, call: &Call) {
+fn at_once(page: &mut String, story: &Story, call: &Call) -> Vec<String> {
     let lane = lane(story, call.lane);
     let code = code(&call.text);
     let outcome = outcome(call);
-    let _ = match &call.output {
-        Some(output) => write!(page, "{lane} writes {}: {code} {outcome}", printed(output)),
-        None => write!(page, "{lane} calls {code}, which {outcome}"),
-    };
+    if let Some(output) = &call.output {
+        let _ = write!(page, "{lane} writes {}.", printed(output));
+        return vec![format!("{code} {outcome}")];
+    }
+    let _ = write!(page, "{lane} calls {code}, which {outcome}");
     if let Some(wait) = label::wait(call) {
         let _ = write!(page, ", after {wait}");
     }
     page.push('.');
+    Vec::new()
 }
 
 /// `returns 4, from 127.0.0.1:40000`; `fails: ECONNREFUSED (Connection refused)`
@@ -116,8 +127,8 @@ fn printed(output: &Output) -> String {
     }
 }
 
-/// What travels, from where, and what its TCP makes of it.
-fn travels(page: &mut String, story: &Story, packet: &Packet) {
+/// What travels, from where, and what its TCP makes of it; returns its numbers.
+fn travels(page: &mut String, story: &Story, packet: &Packet) -> Vec<String> {
     let _ = write!(
         page,
         "{} → {}: ",
@@ -144,12 +155,6 @@ fn travels(page: &mut String, story: &Story, packet: &Packet) {
     if !data.is_empty() {
         let _ = write!(page, " {}", code(&data));
     }
-    if let Some(sequence) = packet.sequence {
-        let _ = write!(page, ", sequence {sequence}");
-    }
-    if let Some(acknowledgement) = packet.acknowledgement {
-        let _ = write!(page, ", acknowledgement {acknowledgement}");
-    }
     for end in [&packet.from, &packet.to] {
         if let Some(state) = &end.state {
             let state = text::html(&label::plain(state));
@@ -157,6 +162,11 @@ fn travels(page: &mut String, story: &Story, packet: &Packet) {
         }
     }
     page.push('.');
+    let sequence = packet.sequence.map(|number| format!("sequence {number}"));
+    let acknowledgement = packet
+        .acknowledgement
+        .map(|number| format!("acknowledgement {number}"));
+    sequence.into_iter().chain(acknowledgement).collect()
 }
 
 /// `client, 127.0.0.1:40000`

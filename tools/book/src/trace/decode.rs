@@ -41,7 +41,10 @@ impl Decoder {
         let failed = call
             .result
             .as_ref()
-            .is_some_and(|result| result.starts_with("-1 "));
+            // A connection that has begun has not failed.
+            .is_some_and(|result| {
+                result.starts_with("-1 ") && !result.starts_with("-1 EINPROGRESS")
+            });
         let result = call
             .result
             .as_ref()
