@@ -7,11 +7,16 @@ use crate::transcript::Transcript;
 
 /// The terminals as Markdown: for each the command, in a block of its own so that it copies without a prompt, and what it printed.
 pub fn scene(terminals: &[Transcript]) -> String {
+    framed(terminals, "")
+}
+
+/// `attributes` are those of what was printed.
+fn framed(terminals: &[Transcript], attributes: &str) -> String {
     let mut page = String::from("<div class=\"scene\">\n");
     for terminal in terminals {
         page.push_str("<div class=\"terminal\">\n\n");
         page.push_str(&command(&terminal.command));
-        page.push_str(&output(terminal));
+        page.push_str(&output(terminal, attributes));
         if let Some(code) = terminal.exit.filter(|code| *code != 0) {
             page.push_str(&format!("<p class=\"exit\">exit code {code}</p>\n"));
         }
@@ -23,7 +28,8 @@ pub fn scene(terminals: &[Transcript]) -> String {
 
 /// A scene that has been recorded, and where it comes from.
 pub fn recorded(terminals: &[Transcript], provenance: &str) -> String {
-    let scene = scene(terminals);
+    // Other people's tables must not be broken: they scroll, and so must be within the keyboard's reach.
+    let scene = framed(terminals, " tabindex=\"0\"");
     format!("<div class=\"recorded\">\n{scene}{provenance}\n</div>\n\n")
 }
 
@@ -78,7 +84,7 @@ fn command(command: &str) -> String {
 }
 
 /// What a program printed, with the lines of stderr marked. The element is `samp`, since mdBook puts a copy button on every `code`.
-fn output(terminal: &Transcript) -> String {
+fn output(terminal: &Transcript, attributes: &str) -> String {
     let mut inside = String::new();
     for (stream, lines) in &terminal.output {
         let lines = text::readable(lines.as_bytes());
@@ -94,7 +100,7 @@ fn output(terminal: &Transcript) -> String {
         return "<p class=\"exit\">no output</p>\n".into();
     }
     format!(
-        "<pre class=\"output\"><samp>{}</samp></pre>\n",
+        "<pre class=\"output\"{attributes}><samp>{}</samp></pre>\n",
         inside.trim_end_matches('\n')
     )
 }
