@@ -258,7 +258,7 @@ fn a_measurement_that_fails_keeps_the_old_recording() {
     let load = load(&project).replace("report(0.0, 7)", "panic!(\"too bad\")");
     project.listing("demo", None, &[("load", &load)]);
     let said = project.fails(&["record", "demo"]);
-    assert!(said.contains("speed: the command failed"), "{said}");
+    assert!(said.contains("speed.json: the command failed"), "{said}");
     assert!(said.contains("too bad"), "{said}");
     assert_eq!(project.read("listings/demo/recordings/speed.json"), good);
 }
