@@ -180,6 +180,12 @@ impl Bridge {
                             task.location
                         ));
                     }
+                    if let Some(other) = links::mistaken(&name, known) {
+                        mistakes.push(format!(
+                            "{}: of the replays {name:?} and {other:?}, one is called like a step of the other",
+                            task.location
+                        ));
+                    }
                 }
                 Err(error) => mistakes.push(format!("{}: {error:#}", task.location)),
             }

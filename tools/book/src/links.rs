@@ -29,6 +29,17 @@ pub fn mistakes(text: &str, replays: &Replays) -> Vec<(usize, Error)> {
         .collect()
 }
 
+/// Another replay that has the address of a step of `name`, or the other way round: `#echo-2` is step 2 of `echo`.
+pub fn mistaken<'a>(name: &str, replays: &'a Replays) -> Option<&'a str> {
+    let has_step = |owner: &str, address: &str| {
+        let number = address.strip_prefix(owner)?.strip_prefix('-')?;
+        let mut steps = replays.get(owner)?.steps.values();
+        steps.find(|step| step.to_string() == number)
+    };
+    let is_mistaken = |other: &&str| has_step(name, other).or(has_step(other, name)).is_some();
+    replays.keys().map(String::as_str).find(is_mistaken)
+}
+
 /// `text` with links that a browser can follow. One without a text of its own says which step it is.
 pub fn with_steps(text: &str, replays: &Replays) -> String {
     let replace = |link: &Captures| match number(link, replays) {

@@ -16,6 +16,7 @@ mod closed_port;
 mod compare;
 mod compile;
 mod directive;
+mod file;
 mod foreign;
 mod guard;
 mod include;
@@ -146,7 +147,9 @@ fn main() -> ExitCode {
     match run(Cli::parse().task) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // It may quote a file that somebody else has written.
+            let message = text::readable(format!("{error:#}").as_bytes());
+            eprintln!("error: {message}");
             ExitCode::FAILURE
         }
     }

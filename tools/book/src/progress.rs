@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::text;
+
 /// How many things have been done.
 pub struct Progress {
     bar: ProgressBar,
@@ -31,6 +33,7 @@ impl Progress {
 
     /// Says something above the bar.
     pub fn say(&self, text: &str) {
+        let text = text::readable(text.as_bytes());
         self.bar.suspend(|| eprintln!("{text}"));
     }
 

@@ -1,8 +1,10 @@
 //! Where things are: the book's folder and what the tool keeps in it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 
 /// The folder that holds `book.toml`, `src/` and `listings/`.
 #[derive(Clone, Debug)]
@@ -38,8 +40,63 @@ impl Project {
         self.root.join("target").join("book")
     }
 
+    /// The same folder, made if it is not there, without what killed runs have left in it.
+    pub fn make_state(&self) -> Result<PathBuf> {
+        let state = self.state();
+        fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
+        remove_leftovers(&state);
+        Ok(state)
+    }
+
     /// `path` as a reader would name it: relative to the project if it is inside.
     pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
+    }
+}
+
+/// Removes the folders of runs that were killed.
+fn remove_leftovers(state: &Path) {
+    let Ok(entries) = fs::read_dir(state) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let mut parts = name.split('-');
+        if !matches!(parts.next(), Some("stage" | "jobs")) {
+            continue;
+        }
+        let process = parts
+            .next()
+            .and_then(|number| rustix::process::Pid::from_raw(number.parse().ok()?));
+        // Somebody else's process is there, though it may not be killed.
+        let is_gone = |process| rustix::process::test_kill_process(process) == Err(Errno::SRCH);
+        if process.is_some_and(is_gone) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_has_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project {
+            root: folder.path().into(),
+        };
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = project.state().join(format!("jobs-{}-x", ended.id()));
+        let used = project
+            .state()
+            .join(format!("jobs-{}-x", std::process::id()));
+        let other = project.state().join("results");
+        for folder in [&left, &used, &other] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        project.make_state().unwrap();
+        assert!(!left.exists() && used.exists() && other.exists());
     }
 }

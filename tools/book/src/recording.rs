@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::file;
 use crate::foreign;
 use crate::lines;
 use crate::listing::Listing;
@@ -22,6 +23,9 @@ use crate::transcript::Transcript;
 
 /// How many bytes a story may take up in its file.
 const STORY_LIMIT: usize = 64 * 1024;
+
+/// How many bytes any recording may have.
+const LIMIT: usize = 1024 * 1024;
 
 /// The version of the files' format.
 const VERSION: u32 = 1;
@@ -109,7 +113,7 @@ impl Recording {
     pub fn load(listing: &Listing, name: &str) -> Result<Recording> {
         let shown = shown(&listing.name, name);
         let again = command(&listing.name, name);
-        let text = match fs::read_to_string(path(listing, name)) {
+        let text = match file::read(&path(listing, name), LIMIT) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 bail!("there is no {shown}; `{again}` makes it");
             }
@@ -122,23 +126,34 @@ impl Recording {
             "{shown} is of another version of this tool; `{again}` makes it anew"
         );
         if let Content::Story { story, .. } = &recording.content {
-            story
-                .check()
+            recording
+                .check_length(text.len())
+                .and_then(|()| story.check())
                 .with_context(|| format!("{shown} is damaged; `{again}` makes it anew"))?;
         }
         Ok(recording)
+    }
+
+    /// Fails if it is too long to be read again, having `length` bytes as JSON.
+    fn check_length(&self, length: usize) -> Result<()> {
+        let (what, limit) = match self.content {
+            Content::Story { .. } => ("story", STORY_LIMIT),
+            _ => ("recording", LIMIT),
+        };
+        ensure!(
+            length <= limit,
+            "the {what} is too long: {} KiB of JSON, and {} KiB are allowed",
+            length / 1024,
+            limit / 1024
+        );
+        Ok(())
     }
 
     /// Writes it, in one step: whoever reads it at the same time sees the old one or the new one.
     pub fn store(&self, listing: &Listing, name: &str) -> Result<()> {
         let path = path(listing, name);
         let text = lines::json(self)?;
-        ensure!(
-            !matches!(self.content, Content::Story { .. }) || text.len() <= STORY_LIMIT,
-            "the story is too long: {} KiB of JSON, and {} KiB are allowed",
-            text.len() / 1024,
-            STORY_LIMIT / 1024
-        );
+        self.check_length(text.len())?;
         let write = || {
             let folder = path.parent().context("it has no folder")?;
             fs::create_dir_all(folder)?;

@@ -33,9 +33,7 @@ impl Render {
     /// Builds the book and puts it at `destination`.
     pub fn render(&self, destination: &Path) -> Result<()> {
         check_destination(destination)?;
-        let state = self.project.state();
-        fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
-        remove_leftovers(&state);
+        let state = self.project.make_state()?;
         let stage = tempfile::Builder::new()
             .prefix(&format!("stage-{}-", std::process::id()))
             .tempdir_in(&state)
@@ -158,26 +156,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes the folders of builds that were killed.
-fn remove_leftovers(state: &Path) {
-    let Ok(entries) = fs::read_dir(state) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let mut parts = name.split('-');
-        if !matches!(parts.next(), Some("stage" | "jobs")) {
-            continue;
-        }
-        let process = parts
-            .next()
-            .and_then(|number| rustix::process::Pid::from_raw(number.parse().ok()?));
-        if process.is_some_and(|process| rustix::process::test_kill_process(process).is_err()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// `book build`: builds into `destination`, or where book.toml says.

@@ -64,10 +64,9 @@ pub struct Runner {
 impl Runner {
     /// For `length` directives; `name` is what they are called.
     pub fn new(project: &Project, tool: &Path, length: usize, name: &str) -> Result<Runner> {
-        fs::create_dir_all(project.state())?;
         let jobs = tempfile::Builder::new()
             .prefix(&format!("jobs-{}-", std::process::id()))
-            .tempdir_in(project.state())
+            .tempdir_in(project.make_state()?)
             .context("cannot make a folder for jobs")?;
         Ok(Runner {
             tool: tool.into(),

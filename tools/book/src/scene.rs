@@ -238,7 +238,8 @@ impl Scene {
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
-        if let Some(witness) = &witness {
+        // Of a scene that has failed nothing is told.
+        if let (Some(witness), Ok(())) = (&witness, &outcome) {
             witness.await_quiet()?;
         }
         // None of them is to see another one's end.

@@ -22,6 +22,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::late::{Late, PATIENCE};
 use crate::project::Project;
 use crate::render::Render;
+use crate::text;
 use crate::watch::Watch;
 
 /// mdBook's own script opens a WebSocket there and reloads the page when it is told to.
@@ -77,7 +78,10 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
                 built.send_modify(|builds| *builds += 1);
                 eprintln!("built again in {:.1} s", start.elapsed().as_secs_f64());
             }
-            Err(error) => eprintln!("error: {error:#}\nthe pages are as they were"),
+            Err(error) => {
+                let message = text::readable(format!("{error:#}").as_bytes());
+                eprintln!("error: {message}\nthe pages are as they were");
+            }
         }
     }
 }

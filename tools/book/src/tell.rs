@@ -117,12 +117,15 @@ pub fn story(root: &Path, actors: &[Actor], seen: &Seen) -> Result<Story> {
     let kept = ends_of(packets.len(), PACKETS);
     let mut number = 0..;
     packets.retain(|_| number.next().is_some_and(|number| kept.contains(&number)));
-    story.packets_left_out = travelled.len() - packets.len();
+    // Of a flood, the capture does not keep all; the kernel counts both copies of a packet.
+    let not_kept = seen.captured.left_out + seen.captured.dropped as usize / 2;
+    story.packets_left_out = travelled.len() - packets.len() + not_kept;
     story.packets = packets;
     let is_met = |packet: &Packet| packet.from.lane == nobody || packet.to.lane == nobody;
     if story.packets.iter().any(is_met) {
         story.lanes.push(Lane {
-            name: "nobody".into(),
+            // A program may be called so, too.
+            name: unique("nobody".into(), &mut names),
             program: None,
             calls_left_out: 0,
         });

@@ -17,10 +17,11 @@ pub fn readable(bytes: &[u8]) -> String {
             '\x7f' => '\u{2421}',
             // The C1 controls; and the characters that change the direction of the text around them.
             '\u{80}'..='\u{9f}'
+            | '\u{61c}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
+            | '\u{2066}'..='\u{206f}'
             | '\u{2028}'
             | '\u{2029}' => '\u{fffd}',
             other => other,
@@ -103,8 +104,8 @@ mod tests {
     #[test]
     fn text_cannot_turn_the_page_around() {
         assert_eq!(
-            readable("\u{202e}evil\u{2066}".as_bytes()),
-            "\u{fffd}evil\u{fffd}"
+            readable("\u{202e}evil\u{2066}\u{61c}\u{206a}".as_bytes()),
+            "\u{fffd}evil\u{fffd}\u{fffd}\u{fffd}"
         );
     }
 

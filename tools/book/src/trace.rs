@@ -17,12 +17,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-#[allow(unused_imports)]
 pub use {
-    decode::{Decoded, Decoder},
-    descriptor::{Attempt, Descriptor, Kind, Sockets, descriptors, sockets},
+    decode::Decoder,
+    descriptor::{Kind, descriptors, sockets},
     symbols::Symbols,
-    syntax::{End, Frame, RawCall},
+    syntax::{End, RawCall},
     told::is_told,
 };
 

@@ -124,6 +124,67 @@ fn a_file_that_is_not_a_recording_fails_the_build_and_can_be_made_anew() {
     }
 }
 
+/// Whoever opens a pipe waits for whoever writes to it, and a device may never end.
+#[test]
+fn what_is_no_file_or_too_long_fails_the_build_at_once() {
+    let project = told(CHAPTER, &TOLD);
+    let path = project.path(RECORDING);
+    let at_once = |reason: &str| {
+        is_refused(&project, &["src/chapter.md:3: ", RECORDING, reason]);
+        fs::remove_file(&path)
+            .or_else(|_| fs::remove_dir(&path))
+            .unwrap();
+    };
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+    at_once("no regular file");
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    at_once("no regular file");
+    fs::create_dir(&path).unwrap();
+    at_once("no regular file");
+    std::os::unix::fs::symlink("told.json", &path).unwrap();
+    at_once("symbolic links");
+    fs::write(&path, " ".repeat(2 << 20)).unwrap();
+    at_once("it has more than 1024 KiB");
+    project.write(RECORDING, with(long).to_string());
+    at_once("the story is too long");
+}
+
+fn long(story: &mut Value) {
+    story["programs"] = json!(vec![json!({"command": "x"}); 5_000]);
+}
+
+#[test]
+fn a_recording_cannot_say_more_than_text_in_a_terminal() {
+    let project = told(CHAPTER, &TOLD);
+    let strange = "\u{1b}[2J\u{1b}]0;title\u{7}\u{61c}";
+    let mut file = TOLD.clone();
+    file[format!("x{strange}")] = json!(1);
+    let path = format!("listings/demo/src/{strange}.rs");
+    let source = with(|story| story["calls"][0]["source"]["file"] = json!(path));
+    for recording in [file, source] {
+        project.write(RECORDING, recording.to_string());
+        let said = project.build_fails();
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{61c}']), "{said:?}");
+    }
+}
+
+#[test]
+fn a_replay_that_is_called_like_a_step_of_another_one_is_refused() {
+    let second = "listings/demo/recordings/told-7.json";
+    let chapter = format!(
+        "{CHAPTER}\n\n{}",
+        CHAPTER.replace("told demo", "told-7 demo")
+    );
+    let project = told(&chapter, &TOLD);
+    project.write(second, TOLD.to_string());
+    is_refused(&project, &["src/chapter.md:9: ", "called like a step"]);
+    // It has no eighth step.
+    project.write(second.replace('7', "8"), TOLD.to_string());
+    project.chapter("chapter", &chapter.replace("told-7", "told-8"));
+    project.build();
+}
+
 #[test]
 fn a_damaged_story_fails_the_build_with_its_reason() {
     type Damage = fn(&mut Value);
@@ -426,6 +487,22 @@ fn a_scene_that_has_been_watched_is_told_again_and_a_changed_story_is_noticed() 
     assert_eq!(project.read(RECORDING), changed);
     project.builds(&["record", "demo", "told"]);
     project.builds(&["record", "--check"]);
+}
+
+/// A lane of the story is called like it.
+#[test]
+#[ignore = "needs strace and namespaces"]
+fn a_program_may_be_called_nobody() {
+    let program = r#"fn main() { let _ = std::net::TcpStream::connect("127.0.0.1:7"); }"#;
+    let chapter = "<!-- cmdrun --strict book scene --replay told demo 'nobody' -->";
+    let project = Project::with_listing(chapter, None, &[("nobody", program)]);
+    project.builds(&["record", "demo"]);
+    let story: Value = serde_json::from_str(&project.read(RECORDING)).unwrap();
+    let lanes = &story["content"]["story"]["story"]["lanes"];
+    assert_eq!(
+        *lanes,
+        json!([{"name": "nobody", "program": 0}, {"name": "nobody-2"}])
+    );
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn cut(text: &str, room: usize) -> String {
 
 /// `server`; `server, thread 2`; `no program`.
 pub fn lane(lane: &Lane) -> String {
-    if lane.program.is_none() && lane.name == "nobody" {
+    if lane.program.is_none() {
         return "no program".into();
     }
     plain(&match lane.name.rsplit_once("-thread-") {

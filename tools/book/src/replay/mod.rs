@@ -15,16 +15,19 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::file;
 use crate::markdown;
 use crate::project::Project;
 use crate::scene::{Cast, RecordedStory};
 use crate::steps;
 use crate::story::{Packet, Protocol, Story};
 use crate::text;
+
+/// How many bytes a listing's file may have.
+const SOURCE_LIMIT: usize = 1024 * 1024;
 
 /// A replay as a page shows it.
 pub struct Replay {
@@ -78,7 +81,8 @@ fn source(project: &Project, cast: &Cast, file: &str) -> Result<String> {
         is_own,
         "the story names {file:?}, which is not in its listings"
     );
-    fs::read_to_string(project.root.join(file)).with_context(|| format!("cannot read {file}"))
+    file::read(&project.root.join(file), SOURCE_LIMIT)
+        .with_context(|| format!("cannot read {file:?}"))
 }
 
 /// How to read the picture: of its shapes, those that it has.

@@ -80,6 +80,7 @@ pub fn read(text: &str, path: &Path) -> Result<(Vec<RawCall>, Option<End>)> {
                     call.duration = None;
                 }
             }
+            Line::Unknown => frames_are_the_calls = false,
             Line::End(found) => {
                 frames_are_the_calls = false;
                 end = found;
@@ -96,6 +97,8 @@ enum Line {
     Signal {
         stops: bool,
     },
+    /// A call of which strace knows nothing.
+    Unknown,
     /// None if another thread has taken this one's place.
     End(Option<End>),
 }
@@ -112,6 +115,10 @@ fn parse(line: &str, is_whole: bool) -> Result<Line> {
     }
     if let Some(text) = text.strip_prefix("+++ ") {
         return Ok(Line::End(thread_end(text)?));
+    }
+    // A process that is killed before strace has looked at what it asks for.
+    if text.starts_with("???(") {
+        return Ok(Line::Unknown);
     }
     call(start, text, is_whole).map(Line::Call)
 }
@@ -381,6 +388,17 @@ pub mod tests {
         assert_eq!(call.arguments.len(), 3);
         assert_eq!(call.arguments[1], "2");
         assert_eq!(call.result.as_deref(), Some("0 (Timeout)"));
+    }
+
+    #[test]
+    fn a_call_that_strace_could_not_read_is_none() {
+        let (calls, end) = read(
+            "1.000000000 ???( <unfinished ...>\n1.000000001 +++ killed by SIGKILL +++\n",
+            Path::new("0.1"),
+        )
+        .unwrap();
+        assert_eq!(calls, []);
+        assert_eq!(end, Some(End::Killed("SIGKILL".into())));
     }
 
     #[test]
