@@ -196,13 +196,12 @@ fn is_heard(story: &Story, message: &Packet) -> bool {
 }
 
 fn kind(packet: &Packet) -> Option<String> {
-    let has = |flag| packet.flags.split('-').any(|found| found == flag);
     Some(match packet.protocol {
         Protocol::Udp => format!("a datagram: {}", shape(&packet.data)),
         Protocol::Icmp => packet.flags.clone(),
-        Protocol::Tcp if has("SYN") => packet.flags.clone(),
-        Protocol::Tcp if has("RST") => "RST".into(),
-        Protocol::Tcp if has("FIN") => "FIN".into(),
+        Protocol::Tcp if packet.has("SYN") => packet.flags.clone(),
+        Protocol::Tcp if packet.has("RST") => "RST".into(),
+        Protocol::Tcp if packet.has("FIN") => "FIN".into(),
         // Whether an acknowledgement comes in time is chance.
         Protocol::Tcp if packet.again => return None,
         Protocol::Tcp if packet.length > 0 => "data".into(),

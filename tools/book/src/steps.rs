@@ -94,14 +94,13 @@ fn name(story: &Story, event: Event) -> String {
         }
         Event::Packet(packet) => {
             let lane = &story.lanes[packet.from.lane].name;
-            let has = |flag| packet.flags.split('-').any(|found| found == flag);
             let what = match packet.protocol {
                 Protocol::Udp => "datagram",
                 Protocol::Icmp => &packet.flags,
-                Protocol::Tcp if has("SYN") && has("ACK") => "SYN-ACK",
-                Protocol::Tcp if has("SYN") => "SYN",
-                Protocol::Tcp if has("RST") => "RST",
-                Protocol::Tcp if has("FIN") => "FIN",
+                Protocol::Tcp if packet.has("SYN") && packet.has("ACK") => "SYN-ACK",
+                Protocol::Tcp if packet.has("SYN") => "SYN",
+                Protocol::Tcp if packet.has("RST") => "RST",
+                Protocol::Tcp if packet.has("FIN") => "FIN",
                 Protocol::Tcp if packet.length == 0 => "ACK",
                 Protocol::Tcp if packet.again => "again",
                 // Of several alike, one: `ApplicationData ×3`.

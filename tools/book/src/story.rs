@@ -158,6 +158,13 @@ pub enum Protocol {
     Icmp,
 }
 
+impl Packet {
+    /// Whether it has this flag: `SYN`.
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.split('-').any(|found| found == flag)
+    }
+}
+
 impl Story {
     /// Fails if it contradicts itself, as a damaged file might.
     pub fn check(&self) -> Result<()> {

@@ -21,8 +21,12 @@ pub fn plain(text: &str) -> String {
 
 /// How many columns of a terminal `text` takes, or a few more.
 pub fn cells(text: &str) -> usize {
-    let cells = |character: char| if character < '\u{1100}' { 1 } else { 2 };
-    text.chars().map(cells).sum()
+    text.chars().map(width).sum()
+}
+
+/// How many columns a character takes, or one more.
+fn width(character: char) -> usize {
+    if character < '\u{1100}' { 1 } else { 2 }
 }
 
 /// The beginning of `text` that fits in `room` columns, with an ellipsis if that is not all.
@@ -33,7 +37,7 @@ pub fn cut(text: &str, room: usize) -> String {
     let mut short = String::new();
     let mut used = 1;
     for character in text.chars() {
-        used += if character < '\u{1100}' { 1 } else { 2 };
+        used += width(character);
         if used > room {
             break;
         }
