@@ -3,13 +3,17 @@
 import { fileURLToPath } from 'node:url';
 import { browser, serve } from './book.mjs';
 
+/// The server has its client.
+const STEP = 14;
+
 const book = await serve();
 const chromium = await browser();
 try {
     const page = await chromium.newPage({ viewport: { width: 1280, height: 860 } });
     await page.goto(`${book.address}/echo.html`);
-    await page.locator('#what-it-printed').scrollIntoViewIfNeeded();
-    await page.evaluate(() => document.querySelector('.scene').scrollIntoView({ block: 'center' }));
+    const next = page.locator('.replay button.next').first();
+    for (let step = 0; step < STEP; step += 1) await next.click();
+    await page.mouse.move(0, 0);
     await page.screenshot({ path: fileURLToPath(new URL('../../page.png', import.meta.url)) });
 } finally {
     await chromium.close();
