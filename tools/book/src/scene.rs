@@ -259,13 +259,14 @@ impl Scene {
         // The tool removes it, whatever happens.
         let folder =
             tempfile::tempdir_in(job.folder()).context("cannot make a folder for the scene")?;
+        let live = (job.purpose == Purpose::Live).then(Live::default);
         let stage = Stage {
             scene: self,
             job,
             cast: &cast,
             folder: folder.path(),
             witness: witness.as_ref(),
-            live: (job.purpose == Purpose::Live).then(Live::default),
+            live: live.as_ref(),
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
@@ -281,7 +282,7 @@ impl Scene {
         for terminal in &mut terminals {
             terminal.process.stop().context(terminal.command.clone())?;
         }
-        stage.say(&terminals, None)?;
+        say(live.as_ref(), &terminals, None)?;
         let actors: Vec<Actor> = terminals
             .iter()
             .map(|terminal| Actor {
@@ -354,7 +355,7 @@ struct Stage<'a> {
     /// Who watches them.
     witness: Option<&'a Witness>,
     /// Who looks on.
-    live: Option<Live>,
+    live: Option<&'a Live>,
 }
 
 impl Stage<'_> {
@@ -473,7 +474,7 @@ impl Stage<'_> {
                 .process
                 .look()
                 .map_err(|error| failed(format!("{error:#}")))?;
-            self.say(others, Some(terminal))?;
+            say(self.live, others, Some(terminal))?;
             if terminal.process.has_ended() {
                 return Ok(());
             }
@@ -503,16 +504,6 @@ impl Stage<'_> {
         }
     }
 
-    /// Tells who looks on what is new.
-    fn say(&self, terminals: &[Terminal], last: Option<&Terminal>) -> Result<()> {
-        let Some(live) = &self.live else {
-            return Ok(());
-        };
-        let all = terminals.iter().chain(last).enumerate();
-        all.map(|(number, terminal)| live.look(number, &terminal.process))
-            .collect()
-    }
-
     fn check_end(&self, terminal: &Terminal, expected: i32) -> Result<()> {
         if self.live.is_some() {
             return Ok(());
@@ -526,6 +517,15 @@ impl Stage<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Tells who looks on what is new.
+fn say(live: Option<&Live>, terminals: &[Terminal], last: Option<&Terminal>) -> Result<()> {
+    let Some(live) = live else {
+        return Ok(());
+    };
+    let mut all = terminals.iter().chain(last).enumerate();
+    all.try_for_each(|(number, terminal)| live.look(number, &terminal.process))
 }
 
 /// Lets programs that are in the middle of a line, in a server's log, say, come to its end.
