@@ -37,10 +37,13 @@
         }
     });
 
-    /// A box that scrolls can be scrolled by the keyboard, too.
-    function make_scrollable() {
-        for (const box of document.querySelectorAll('.content :is(pre, pre > code, .table-wrapper)')) {
-            const scrolls = box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible';
+    // A box that scrolls can be scrolled by the keyboard, too. The observer is told of each box once the browser has laid it out, now and
+    // whenever it has another size: to ask for a width at any other time makes the browser lay out the page for that.
+    const observer = new ResizeObserver((entries) => {
+        const boxes = entries.map(({ target }) => {
+            return [target, target.scrollWidth > target.clientWidth && getComputedStyle(target).overflowX !== 'visible'];
+        });
+        for (const [box, scrolls] of boxes) {
             if (scrolls && !box.hasAttribute('tabindex')) {
                 box.tabIndex = 0;
                 box.dataset.scrolls = '';
@@ -49,10 +52,6 @@
                 delete box.dataset.scrolls;
             }
         }
-    }
-    make_scrollable();
-    addEventListener('resize', make_scrollable);
-    // What is folded has no width.
-    document.addEventListener('toggle', make_scrollable, true);
-    document.fonts?.ready.then(make_scrollable);
+    });
+    for (const box of document.querySelectorAll('.content :is(pre, pre > code, .table-wrapper)')) observer.observe(box);
 })();

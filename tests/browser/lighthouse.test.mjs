@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import lighthouse from 'lighthouse';
+import { throttling } from 'lighthouse/core/config/constants.js';
 import { browser } from './book.mjs';
 import { publish } from './site.mjs';
 
@@ -10,7 +11,11 @@ import { publish } from './site.mjs';
 const LEAST_SCORE = 95;
 
 /// Other programs on the machine can only make a page seem slower than it is.
-const ATTEMPTS = 3;
+const ATTEMPTS = 4;
+
+/// The index of Lighthouse's benchmark for a slow phone, as Chrome's developer tools have it (CalibrationController.ts). Lighthouse makes
+/// a fast machine slower by 4 to be like that; a machine that is slow itself, or busy, has less to lose.
+const SLOW_PHONE = 264;
 
 /// Where Lighthouse finds the browser.
 const PORT = 9333;
@@ -31,8 +36,15 @@ after(async () => {
 for (const name of ['introduction.html', 'echo.html', 'load-test.html', 'fixture.html']) {
     test(`Lighthouse is content with ${name}`, async (context) => {
         let low;
+        let slowdown = throttling.mobileSlow4G.cpuSlowdownMultiplier;
         for (let attempt = 0; attempt < ATTEMPTS && low?.length !== 0; attempt += 1) {
-            const { lhr } = await lighthouse(`${book.address}/${name}`, { port: PORT, logLevel: 'error' });
+            const { lhr } = await lighthouse(`${book.address}/${name}`, {
+                port: PORT,
+                logLevel: 'error',
+                throttling: { ...throttling.mobileSlow4G, cpuSlowdownMultiplier: slowdown },
+            });
+            context.diagnostic(`slower by ${slowdown.toFixed(1)}`);
+            slowdown = Math.min(slowdown, Math.max(lhr.environment.benchmarkIndex / SLOW_PHONE, 1));
             const categories = Object.values(lhr.categories);
             assert.ok(categories.length >= 4);
             context.diagnostic(categories.map(({ id, score }) => `${id} ${Math.round(score * 100)}`).join(', '));
