@@ -4,6 +4,7 @@
 //! are named by the scene's id in the book, and take nothing from a browser but what the author allows (`input`).
 
 mod play;
+mod scratch;
 pub mod token;
 
 use std::collections::BTreeMap;
