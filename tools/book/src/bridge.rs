@@ -20,11 +20,13 @@ use crate::guard::Purpose;
 use crate::include;
 use crate::late::Late;
 use crate::links::{self, Replays};
+use crate::markdown;
 use crate::project::Project;
 use crate::replay::Replay;
 use crate::run::{self, Run};
 use crate::scene::Cast;
 use crate::source::Source;
+use crate::workbench::Workbench;
 
 /// The preprocessor `cmdrun` of `book.toml`.
 pub struct Bridge {
@@ -37,6 +39,8 @@ pub struct Bridge {
     pub late: Option<Arc<Late>>,
     /// How long pages wait for their scenes before that.
     pub patience: Duration,
+    /// Where readers run the scenes of the pages, if they can.
+    pub workbench: Option<Arc<Workbench>>,
 }
 
 /// One directive, and what became of it.
@@ -49,7 +53,8 @@ struct Task {
     folder: PathBuf,
     scene: Option<Played>,
     output: Option<Result<String>>,
-    /// What stands beneath the output.
+    /// What stands above the output, and beneath it.
+    offer: String,
     replay: String,
 }
 
@@ -77,6 +82,7 @@ impl Preprocessor for Bridge {
         let chapters: Vec<&Chapter> = book.chapters().filter(|c| !c.is_draft_chapter()).collect();
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
         let replays = self.replays(&context.config.book.src, &chapters, &mut tasks)?;
+        self.offer(&chapters, &mut tasks);
 
         for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
             task.output = self.known(task, &cache);
@@ -91,7 +97,7 @@ impl Preprocessor for Bridge {
                 Some(Ok(output)) => results
                     .entry(task.chapter)
                     .or_default()
-                    .push((task.directive, output + &task.replay)),
+                    .push((task.directive, task.offer + &output + &task.replay)),
                 Some(Err(error)) => failures.push(format!("{}: {error:#}", task.location)),
                 None => failures.push(format!("{}: it was not run", task.location)),
             }
@@ -148,6 +154,7 @@ impl Bridge {
                         folder: source.folder(),
                         scene,
                         output: output.map(Ok),
+                        offer: String::new(),
                         replay: String::new(),
                     }),
                     Err(error) => mistakes.push(format!("{location}: {error:#}")),
@@ -207,6 +214,32 @@ impl Bridge {
         }
         fail_if_any(mistakes)?;
         Ok(replays)
+    }
+
+    /// Says above each scene how a reader can run it: by its id where there is a workbench, which learns of it here. Elsewhere once in
+    /// a chapter, in words.
+    fn offer(&self, chapters: &[&Chapter], tasks: &mut [Task]) {
+        let mut scenes = BTreeMap::new();
+        let mut counts = BTreeMap::<usize, usize>::new();
+        for task in tasks {
+            let Some(Part::Scene(scene)) = &task.directive.part else {
+                continue;
+            };
+            let count = counts.entry(task.chapter).or_default();
+            *count += 1;
+            if self.workbench.is_some() {
+                let path = chapters[task.chapter].source_path.as_deref();
+                let name = path.and_then(Path::file_stem).unwrap_or_default();
+                let id = format!("{}-{count}", name.display());
+                task.offer = markdown::offer(&id, &scene.inputs);
+                scenes.insert(id, scene.clone());
+            } else if *count == 1 {
+                task.offer = markdown::no_offer();
+            }
+        }
+        if let Some(workbench) = &self.workbench {
+            workbench.set_scenes(scenes);
+        }
     }
 
     /// The replay of a directive's scene, if that has one.
@@ -297,6 +330,7 @@ impl Bridge {
                         compile::programs_of_all(&self.project, cast.all(), Profile::Dev)
                     }),
                     purpose: Purpose::Page,
+                    inputs: BTreeMap::new(),
                 });
             }
         }

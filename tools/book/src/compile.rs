@@ -181,6 +181,6 @@ fn put(source: &Path, target: &Path) -> Result<()> {
 }
 
 /// The cargo that started this tool, or the one on the path.
-fn cargo() -> std::ffi::OsString {
+pub fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or("cargo".into())
 }

@@ -31,6 +31,8 @@ pub enum Purpose {
     Page,
     /// To be recorded: a scene's programs have been compiled to be fast, and it prints its terminals as JSON.
     Recording,
+    /// To be seen while it runs: a scene prints what happens in it, as it happens, a line of JSON for each [`Event`](crate::live::Event).
+    Live,
     /// To be told: a scene is watched call by call and packet by packet, and prints its story as JSON.
     Story,
 }
@@ -47,6 +49,9 @@ pub struct Job {
     /// Where the programs are that a scene plays, by listing: the tool has compiled them, and knows what the sources were then.
     pub programs: BTreeMap<String, PathBuf>,
     pub purpose: Purpose,
+    /// What a reader has chosen for the scene's inputs, by name.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
     /// Whether a scene has a little internet of its own.
     pub is_isolated: bool,
     /// Where to leave the report.
@@ -113,9 +118,14 @@ pub fn run(path: &Path) -> Result<()> {
         .env("PATH", path_with_tool(&job.folder().join("bin"))?)
         .env(JOB, path);
     let mut process = Process::start(shell, job.limit)?;
-    let outcome = watch(&mut process, &job, &told_to_stop);
+    let mut told = 0;
+    let outcome = watch(&mut process, &job, &told_to_stop, &mut told);
     let stopped = process.stop();
     sweep();
+    if !is_parent(job.tool) {
+        // Nobody else is left to clear up.
+        return fs::remove_dir_all(job.folder()).context("cannot remove the folder of a job");
+    }
 
     let (code, trouble) = match outcome.and_then(|status| stopped.map(|()| status)) {
         Ok(status) => (
@@ -124,7 +134,7 @@ pub fn run(path: &Path) -> Result<()> {
         ),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    io::stdout().write_all(&process.stdout())?;
+    pass_on(&process, &mut told)?;
     let report = Report {
         code,
         trouble,
@@ -135,9 +145,17 @@ pub fn run(path: &Path) -> Result<()> {
 }
 
 /// Waits for the end of the command, or for a reason to end it.
-fn watch(process: &mut Process, job: &Job, told_to_stop: &AtomicBool) -> Result<ExitStatus> {
+fn watch(
+    process: &mut Process,
+    job: &Job,
+    told_to_stop: &AtomicBool,
+    told: &mut usize,
+) -> Result<ExitStatus> {
     loop {
         process.look()?;
+        if job.purpose == Purpose::Live {
+            pass_on(process, told)?;
+        }
         if let Some(status) = process.status {
             return Ok(status);
         }
@@ -149,6 +167,18 @@ fn watch(process: &mut Process, job: &Job, told_to_stop: &AtomicBool) -> Result<
         }
         process::wait(std::iter::once(&*process))?;
     }
+}
+
+/// Prints what the command has printed on stdout since the last time; `told` is how much of its output has been dealt with.
+fn pass_on(process: &Process, told: &mut usize) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    for (stream, bytes) in &process.output[*told..] {
+        if *stream == process::Stream::Stdout {
+            stdout.write_all(bytes)?;
+        }
+    }
+    *told = process.output.len();
+    Ok(stdout.flush()?)
 }
 
 fn is_parent(process: u32) -> bool {

@@ -85,6 +85,22 @@ impl Listing {
         })
     }
 
+    /// The files that make its programs, relative to its folder: `src/bin/server.rs`.
+    pub fn source_files(&self) -> Result<Vec<String>> {
+        let names = sources(&self.folder)?.into_iter().map(|path| {
+            let name = path.strip_prefix(&self.folder)?.to_str();
+            Ok(name.context("a file name that is not UTF-8")?.to_owned())
+        });
+        names.collect()
+    }
+
+    /// Those of them that a reader may change.
+    pub fn rust_files(&self) -> Result<Vec<String>> {
+        let mut names = self.source_files()?;
+        names.retain(|name| name.starts_with("src/") && name.ends_with(".rs"));
+        Ok(names)
+    }
+
     /// Fails unless `name` is one of the programs, and says which there are.
     pub fn check_program(&self, name: &str) -> Result<()> {
         if !self.programs.iter().any(|known| known == name) {

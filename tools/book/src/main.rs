@@ -20,10 +20,12 @@ mod file;
 mod foreign;
 mod guard;
 mod include;
+mod input;
 mod late;
 mod lines;
 mod links;
 mod listing;
+mod live;
 mod machine;
 mod markdown;
 mod measurement;
@@ -52,6 +54,7 @@ mod turn;
 mod warnings;
 mod watch;
 mod witness;
+mod workbench;
 
 use chart::Chart;
 use directive::Part;
@@ -176,6 +179,7 @@ fn run(task: Task) -> Result<ExitCode> {
                 live_reload: None,
                 late: None,
                 patience: Duration::MAX,
+                workbench: None,
             };
             render::build(&render, dest_dir)?;
         }
@@ -191,6 +195,7 @@ fn run(task: Task) -> Result<ExitCode> {
                 process::die_with_this_parent()?;
                 match job.purpose {
                     Purpose::Page => print!("{}", markdown::scene(&scene.play(&project, &job)?)),
+                    Purpose::Live => scene.play_live(&project, &job)?,
                     Purpose::Recording => {
                         println!("{}", serde_json::to_string(&scene.play(&project, &job)?)?);
                     }

@@ -23,6 +23,7 @@ pub fn preprocess(tool: PathBuf, input: impl Read, mut output: impl Write) -> Re
         fresh: false,
         late: None,
         patience: Duration::MAX,
+        workbench: None,
     };
     let book = bridge.run(&context, book)?;
     output.write_all(&serde_json::to_vec(&book)?)?;

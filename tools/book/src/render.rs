@@ -13,6 +13,7 @@ use crate::bridge::Bridge;
 use crate::late::Late;
 use crate::project::Project;
 use crate::warnings;
+use crate::workbench::Workbench;
 
 /// What can be asked of a build.
 pub struct Render {
@@ -27,6 +28,8 @@ pub struct Render {
     pub late: Option<Arc<Late>>,
     /// How long pages wait for their scenes before that.
     pub patience: Duration,
+    /// Where readers run the scenes of the pages, if they can.
+    pub workbench: Option<Arc<Workbench>>,
 }
 
 impl Render {
@@ -46,6 +49,14 @@ impl Render {
             config.set("output.html.live-reload-endpoint", endpoint)?;
             config.set("output.html.site-url", "/")?;
         }
+        if self.workbench.is_some() {
+            for (kind, file) in [("css", "theme/workbench.css"), ("js", "theme/workbench.js")] {
+                let key = format!("output.html.additional-{kind}");
+                let mut files: Vec<PathBuf> = config.get(&key)?.unwrap_or_default();
+                files.push(file.into());
+                config.set(&key, files)?;
+            }
+        }
         warnings::forget();
         let mut book = MDBook::load_with_config(&self.project.root, config)?;
         // It takes the place of the command that book.toml names, which stock mdBook would start.
@@ -55,6 +66,7 @@ impl Render {
             fresh: self.fresh,
             late: self.late.clone(),
             patience: self.patience,
+            workbench: self.workbench.clone(),
         });
         book.build()?;
         warnings::fail_if_any()?;

@@ -49,6 +49,8 @@ pub struct Run {
     /// Where the programs of the scene's listings are, by listing.
     pub programs: BTreeMap<String, PathBuf>,
     pub purpose: Purpose,
+    /// What a reader has chosen for the scene's inputs, by name.
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// Where directives run, one by one or at the same time.
@@ -146,6 +148,7 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
         address: cast.listing.address,
         programs: compile::programs_of_all(project, cast.all(), Profile::Dev),
         purpose: Purpose::Page,
+        inputs: BTreeMap::new(),
     };
     let results = start(project, tool, vec![run])?;
     let (_, result) = results.recv().context("the scene was lost")?;
@@ -153,8 +156,8 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
     result
 }
 
-/// Has mdbook-cmdrun run one directive, under guard.
-fn run_one(runner: &Runner, run: &Run) -> Result<String> {
+/// What a guard is to do: a folder that is removed afterwards, the job, and where that is written down.
+pub fn prepare(runner: &Runner, run: &Run) -> Result<(TempDir, Job, PathBuf)> {
     let directive = &run.directive;
     let folder = tempfile::tempdir_in(&runner.jobs).context("cannot make a folder for a job")?;
     let job = Job {
@@ -170,12 +173,20 @@ fn run_one(runner: &Runner, run: &Run) -> Result<String> {
         },
         programs: run.programs.clone(),
         purpose: run.purpose,
+        inputs: run.inputs.clone(),
         // What measures may need all of the machine.
         is_isolated: runner.is_isolated && directive.scene().is_some(),
         report: folder.path().join("report.json"),
         tool: std::process::id(),
     };
     let path = job.write(folder.path())?;
+    Ok((folder, job, path))
+}
+
+/// Has mdbook-cmdrun run one directive, under guard.
+fn run_one(runner: &Runner, run: &Run) -> Result<String> {
+    let directive = &run.directive;
+    let (_folder, job, path) = prepare(runner, run)?;
 
     // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
     let words = [runner.tool.as_os_str(), "guard".as_ref(), path.as_os_str()];

@@ -1,6 +1,7 @@
 //! A scene: programs of a listing, and of others perhaps, started one after another, each in a terminal of its own; what they printed
 //! becomes Markdown.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::closed_port::ClosedPort;
 use crate::guard::{Job, Purpose};
+use crate::input::{self, Input};
+use crate::live::{Event, Live};
 use crate::listing::Listing;
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
@@ -47,6 +50,10 @@ pub struct Scene {
     /// Show beneath it how it went call by call, as `cargo book record` has recorded under this name
     #[arg(long, value_name = "NAME", value_parser = recording::name, conflicts_with = "recorded")]
     pub replay: Option<String>,
+    /// What a reader of the served book may change: where a program's arguments have {NAME}, they get VALUE unless it is changed.
+    /// KIND is text, number or address
+    #[arg(long = "input", value_name = "NAME:KIND=VALUE")]
+    pub inputs: Vec<Input>,
     /// A folder in listings/
     pub listing: String,
     /// A program and its arguments; `LISTING/PROGRAM` is one of another listing; with ` &` at its end the next program starts after
@@ -159,7 +166,11 @@ impl Scene {
     /// The command that plays it.
     pub fn command(&self) -> Result<String> {
         let (fails, deadline) = (self.fails.to_string(), self.deadline.to_string());
+        let inputs: Vec<String> = self.inputs.iter().map(Input::definition).collect();
         let mut words = vec!["book", "scene", "--fails", &fails, "--deadline", &deadline];
+        for input in &inputs {
+            words.extend(["--input", input]);
+        }
         if self.closed_port {
             words.push("--closed-port");
         }
@@ -212,6 +223,25 @@ impl Scene {
         Ok(actors.into_iter().map(|actor| actor.transcript).collect())
     }
 
+    /// Plays it, and prints what happens in it while it happens. How its programs end is for the reader to judge, who may have changed
+    /// them.
+    pub fn play_live(&self, project: &Project, job: &Job) -> Result<()> {
+        let mut scene = self.clone();
+        scene.fill(&job.inputs)?;
+        scene.perform(project, job, None)?;
+        Ok(())
+    }
+
+    /// Gives the inputs other values.
+    pub fn fill(&mut self, values: &BTreeMap<String, String>) -> Result<()> {
+        for (name, value) in values {
+            let input = self.inputs.iter_mut().find(|input| input.name == *name);
+            let input = input.with_context(|| format!("the scene has no input {name:?}"))?;
+            *input = input.with(value)?;
+        }
+        Ok(())
+    }
+
     /// Plays it before a witness, and tells what that has seen.
     pub fn tell(&self, project: &Project, job: &Job) -> Result<Story> {
         let witness = Witness::start(job.folder())?;
@@ -229,12 +259,14 @@ impl Scene {
         // The tool removes it, whatever happens.
         let folder =
             tempfile::tempdir_in(job.folder()).context("cannot make a folder for the scene")?;
+        let live = (job.purpose == Purpose::Live).then(Live::default);
         let stage = Stage {
             scene: self,
             job,
             cast: &cast,
             folder: folder.path(),
             witness: witness.as_ref(),
+            live: live.as_ref(),
         };
         let mut terminals = Vec::new();
         let outcome = stage.play(&mut terminals);
@@ -250,6 +282,7 @@ impl Scene {
         for terminal in &mut terminals {
             terminal.process.stop().context(terminal.command.clone())?;
         }
+        say(live.as_ref(), &terminals, None)?;
         let actors: Vec<Actor> = terminals
             .iter()
             .map(|terminal| Actor {
@@ -284,7 +317,7 @@ impl Scene {
         Ok(Line {
             listing,
             program,
-            arguments: words,
+            arguments: words.iter().map(|word| input::fill(word, &self.inputs)).collect(),
             in_background,
         })
     }
@@ -321,6 +354,8 @@ struct Stage<'a> {
     folder: &'a Path,
     /// Who watches them.
     witness: Option<&'a Witness>,
+    /// Who looks on.
+    live: Option<&'a Live>,
 }
 
 impl Stage<'_> {
@@ -410,6 +445,12 @@ impl Stage<'_> {
             None => process::command(&path),
         };
         command.args(&arguments).current_dir(self.folder);
+        if let Some(live) = &self.live {
+            live.say(&Event::Begin {
+                terminal: number,
+                command: shown.join(" "),
+            })?;
+        }
         Ok(Terminal {
             command: shown.join(" "),
             name: line.program.clone(),
@@ -433,6 +474,7 @@ impl Stage<'_> {
                 .process
                 .look()
                 .map_err(|error| failed(format!("{error:#}")))?;
+            say(self.live, others, Some(terminal))?;
             if terminal.process.has_ended() {
                 return Ok(());
             }
@@ -463,6 +505,9 @@ impl Stage<'_> {
     }
 
     fn check_end(&self, terminal: &Terminal, expected: i32) -> Result<()> {
+        if self.live.is_some() {
+            return Ok(());
+        }
         match terminal
             .process
             .status
@@ -472,6 +517,15 @@ impl Stage<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Tells who looks on what is new.
+fn say(live: Option<&Live>, terminals: &[Terminal], last: Option<&Terminal>) -> Result<()> {
+    let Some(live) = live else {
+        return Ok(());
+    };
+    let mut all = terminals.iter().chain(last).enumerate();
+    all.try_for_each(|(number, terminal)| live.look(number, &terminal.process))
 }
 
 /// Lets programs that are in the middle of a line, in a server's log, say, come to its end.

@@ -24,6 +24,7 @@ use crate::project::Project;
 use crate::render::Render;
 use crate::text;
 use crate::watch::Watch;
+use crate::workbench::{self, Workbench};
 
 /// mdBook's own script opens a WebSocket there and reloads the page when it is told to.
 const LIVE_RELOAD: &str = "__livereload";
@@ -52,6 +53,7 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
+    let workbench = Arc::new(Workbench::new(project.clone(), tool.clone()).context("there is no randomness")?);
     let mut sources = Watch::start(&project)?;
     let mut render = Render {
         project,
@@ -60,12 +62,15 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
         live_reload: Some(LIVE_RELOAD.into()),
         late: Some(Arc::new(Late::new(sources.sender.clone()))),
         patience: Duration::MAX,
+        workbench: Some(Arc::clone(&workbench)),
     };
     render.render(&pages)?;
     render.patience = PATIENCE;
     let (built, builds) = watch::channel(0);
-    let app = router(&pages, port, builds);
+    let app = router(&pages, port, builds, Arc::clone(&workbench));
     runtime.spawn(async move { axum::serve(listener, app).await });
+    // Who has it may run programs here: it is for this terminal's user alone.
+    let url = format!("{url}/{}", workbench.token.query());
     eprintln!("the book is at {url} (Ctrl-C ends it)");
     if open && opener::open_browser(&url).is_err() {
         eprintln!("no browser could be opened; open the address yourself");
@@ -86,7 +91,7 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     }
 }
 
-fn router(pages: &Path, port: u16, builds: Builds) -> Router {
+fn router(pages: &Path, port: u16, builds: Builds, workbench: Arc<Workbench>) -> Router {
     let guard = Arc::new(Allowed::at(port));
     let current = builds.clone();
     let cookie = move |_: &Response| {
@@ -100,11 +105,13 @@ fn router(pages: &Path, port: u16, builds: Builds) -> Router {
     Router::new()
         .route(&format!("/{LIVE_RELOAD}"), any(live_reload))
         .with_state(builds)
+        .merge(workbench::router(Arc::clone(&workbench)))
         .fallback_service(ServeDir::new(pages).not_found_service(not_found))
-        .layer(SetResponseHeaderLayer::overriding(
+        .layer(SetResponseHeaderLayer::appending(
             header::SET_COOKIE,
             cookie,
         ))
+        .layer(middleware::from_fn_with_state(workbench, workbench::greet))
         .layer(set(header::CACHE_CONTROL, "no-store"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(middleware::from_fn_with_state(guard, only_this_machine))
