@@ -4,6 +4,7 @@
 //! write the error into the page and carry on; it would also look for directives in the output of others.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -20,7 +21,7 @@ use crate::guard::Purpose;
 use crate::include;
 use crate::late::Late;
 use crate::links::{self, Replays};
-use crate::markdown;
+use crate::offer;
 use crate::project::Project;
 use crate::replay::Replay;
 use crate::run::{self, Run};
@@ -58,6 +59,12 @@ struct Task {
     replay: String,
 }
 
+/// What takes the place of a part of a chapter.
+struct Insertion {
+    range: Range<usize>,
+    text: String,
+}
+
 /// What there is to a scene that is played.
 struct Played {
     cast: Cast,
@@ -82,7 +89,7 @@ impl Preprocessor for Bridge {
         let chapters: Vec<&Chapter> = book.chapters().filter(|c| !c.is_draft_chapter()).collect();
         let mut tasks = self.tasks(&context.config.book.src, &chapters, &cache)?;
         let replays = self.replays(&context.config.book.src, &chapters, &mut tasks)?;
-        self.offer(&chapters, &mut tasks);
+        let mut insertions = self.offer(&context.config.book.src, &chapters, &mut tasks)?;
 
         for task in tasks.iter_mut().filter(|task| task.output.is_none()) {
             task.output = self.known(task, &cache);
@@ -91,13 +98,12 @@ impl Preprocessor for Bridge {
         self.run_rest(&mut tasks, &cache)?;
 
         let mut failures = Vec::new();
-        let mut results = BTreeMap::<usize, Vec<(Directive, String)>>::new();
         for task in tasks {
             match task.output {
-                Some(Ok(output)) => results
-                    .entry(task.chapter)
-                    .or_default()
-                    .push((task.directive, task.offer + &output + &task.replay)),
+                Some(Ok(output)) => insertions.entry(task.chapter).or_default().push(Insertion {
+                    range: task.directive.range,
+                    text: task.offer + &output + &task.replay,
+                }),
                 Some(Err(error)) => failures.push(format!("{}: {error:#}", task.location)),
                 None => failures.push(format!("{}: it was not run", task.location)),
             }
@@ -111,11 +117,15 @@ impl Preprocessor for Bridge {
                 let none = BTreeMap::new();
                 let replays = replays.get(&number).unwrap_or(&none);
                 let mut end = 0;
-                for (directive, output) in results.remove(&number).unwrap_or_default() {
-                    let text = &content[end..directive.range.start];
-                    chapter.content.push_str(&links::with_steps(text, replays));
-                    chapter.content.push_str(&output);
-                    end = directive.range.end;
+                let mut insertions = insertions.remove(&number).unwrap_or_default();
+                insertions.sort_by_key(|insertion| insertion.range.start);
+                for Insertion { range, text } in insertions {
+                    let before = &content[end..range.start];
+                    chapter
+                        .content
+                        .push_str(&links::with_steps(before, replays));
+                    chapter.content.push_str(&text);
+                    end = range.end;
                 }
                 let text = &content[end..];
                 chapter.content.push_str(&links::with_steps(text, replays));
@@ -216,30 +226,51 @@ impl Bridge {
         Ok(replays)
     }
 
-    /// Says above each scene how a reader can run it: by its id where there is a workbench, which learns of it here. Elsewhere once in
-    /// a chapter, in words.
-    fn offer(&self, chapters: &[&Chapter], tasks: &mut [Task]) {
-        let mut scenes = BTreeMap::new();
-        let mut counts = BTreeMap::<usize, usize>::new();
-        for task in tasks {
-            let Some(Part::Scene(scene)) = &task.directive.part else {
+    /// Says above each scene how a reader can run it: by its id where there is a workbench, which learns of it here; elsewhere once in
+    /// a chapter, in words. Returns what is to stand above code blocks.
+    fn offer(
+        &self,
+        src: &Path,
+        chapters: &[&Chapter],
+        tasks: &mut [Task],
+    ) -> Result<BTreeMap<usize, Vec<Insertion>>> {
+        let mut insertions = BTreeMap::new();
+        let mut known = BTreeMap::new();
+        for (number, chapter) in chapters.iter().enumerate() {
+            let Some(path) = &chapter.source_path else {
                 continue;
             };
-            let count = counts.entry(task.chapter).or_default();
-            *count += 1;
-            if self.workbench.is_some() {
-                let path = chapters[task.chapter].source_path.as_deref();
-                let name = path.and_then(Path::file_stem).unwrap_or_default();
-                let id = format!("{}-{count}", name.display());
-                task.offer = markdown::offer(&id, &scene.inputs);
-                scenes.insert(id, scene.clone());
-            } else if *count == 1 {
-                task.offer = markdown::no_offer();
+            let name = path.file_stem().unwrap_or_default().display();
+            let mut scenes = Vec::new();
+            for task in tasks.iter_mut().filter(|task| task.chapter == number) {
+                let (Some(Part::Scene(scene)), Some(played)) = (&task.directive.part, &task.scene)
+                else {
+                    continue;
+                };
+                scenes.push(scene.clone());
+                if self.workbench.is_some() {
+                    let id = format!("{name}-{}", scenes.len());
+                    task.offer = offer::scene(&id, scene, &played.cast);
+                    known.insert(id, scene.clone());
+                } else if scenes.len() == 1 {
+                    task.offer = offer::nothing();
+                }
+            }
+            let source = Source::read(&self.project, &self.project.root.join(src).join(path))?;
+            for shown in offer::shown(&self.project, &source, &chapter.content)? {
+                let editor = self.workbench.as_ref().map(|_| shown.editor());
+                let link = shown.playground(scenes.iter())?;
+                let list: &mut Vec<_> = insertions.entry(number).or_default();
+                list.push(Insertion {
+                    range: shown.position..shown.position,
+                    text: editor.into_iter().chain(link).collect(),
+                });
             }
         }
         if let Some(workbench) = &self.workbench {
-            workbench.set_scenes(scenes);
+            workbench.set_scenes(known);
         }
+        Ok(insertions)
     }
 
     /// The replay of a directive's scene, if that has one.
@@ -272,6 +303,7 @@ impl Bridge {
             None => (None, None),
             Some(Part::Scene(scene)) => {
                 let cast = scene.check(&self.project)?;
+                scene.check_inputs(&cast)?;
                 let key = cache.key(&directive.command, cast.all());
                 (Some(Played { cast, key }), None)
             }
@@ -330,7 +362,7 @@ impl Bridge {
                         compile::programs_of_all(&self.project, cast.all(), Profile::Dev)
                     }),
                     purpose: Purpose::Page,
-                    inputs: BTreeMap::new(),
+                    alone: None,
                 });
             }
         }

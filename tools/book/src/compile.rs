@@ -81,10 +81,8 @@ fn compile_for<'a>(
     profile: Profile,
     bins: impl IntoIterator<Item = &'a str>,
 ) -> Result<()> {
-    fs::create_dir_all(project.state())?;
     // Between cargo and the copy below nobody else may compile: two builds can run at once.
-    let lock = File::create(project.state().join("compile.lock"))?;
-    lock.lock().context("cannot lock the folder of programs")?;
+    let _lock = lock(project)?;
 
     // In the reader's own environment: a proxy, say, is needed to fetch a listing's dependencies.
     let mut cargo = Command::new(cargo());
@@ -96,7 +94,7 @@ fn compile_for<'a>(
         .arg("--manifest-path")
         .arg(project.root.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(project.state().join("listings"))
+        .arg(target(project))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     if profile == Profile::Watched {
@@ -135,6 +133,19 @@ fn compile_for<'a>(
     }
     remove_old(&folder);
     Ok(())
+}
+
+/// Waits until nobody else compiles listings; nobody does while the file is held.
+pub fn lock(project: &Project) -> Result<File> {
+    fs::create_dir_all(project.state())?;
+    let lock = File::create(project.state().join("compile.lock"))?;
+    lock.lock().context("cannot lock the folder of programs")?;
+    Ok(lock)
+}
+
+/// Where cargo compiles listings.
+pub fn target(project: &Project) -> PathBuf {
+    project.state().join("listings")
 }
 
 /// Removes programs that have been compiled from other sources of the same listing, some time ago.

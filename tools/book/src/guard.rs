@@ -19,6 +19,8 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 
+use crate::limits::Usage;
+use crate::namespace::Own;
 use crate::process::{self, Process};
 
 /// Tells `book` that it runs in a job, and where that is written down.
@@ -49,11 +51,17 @@ pub struct Job {
     /// Where the programs are that a scene plays, by listing: the tool has compiled them, and knows what the sources were then.
     pub programs: BTreeMap<String, PathBuf>,
     pub purpose: Purpose,
-    /// What a reader has chosen for the scene's inputs, by name.
+    /// A scene's first program is left running alone until it has been idle for so many seconds.
     #[serde(default)]
-    pub inputs: BTreeMap<String, String>,
-    /// Whether a scene has a little internet of its own.
-    pub is_isolated: bool,
+    pub alone: Option<u64>,
+    /// What a scene has of its own: a little internet, say.
+    pub own: Option<Own>,
+    /// Whether its use of the machine is limited (`limits`).
+    #[serde(default)]
+    pub is_limited: bool,
+    /// What else will be removed afterwards.
+    #[serde(default)]
+    pub scratch: Option<PathBuf>,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.
@@ -78,6 +86,21 @@ impl Job {
     pub fn current() -> Result<Option<Job>> {
         let path = std::env::var_os(JOB).map(PathBuf::from);
         path.map(|path| Job::read(&path)).transpose()
+    }
+
+    /// Removes what the tool would have removed: nobody else is left to do it.
+    fn clear_up(&self) -> Result<()> {
+        // Other guards remove the same folder: the last one finds nobody else's files coming into it.
+        let jobs = self.folder().parent();
+        for folder in self.scratch.as_deref().into_iter().chain(jobs) {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).context("cannot remove the folder of a job");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The folder that will be removed afterwards.
@@ -114,7 +137,11 @@ pub fn run(path: &Path) -> Result<()> {
     let mut shell = process::command(Path::new("sh"));
     shell
         .arg("-c")
-        .arg(&job.command)
+        .arg(match job.purpose {
+            // Pages come first.
+            Purpose::Live => format!("nice -n 10 {}", job.command),
+            _ => job.command.clone(),
+        })
         .env("PATH", path_with_tool(&job.folder().join("bin"))?)
         .env(JOB, path);
     let mut process = Process::start(shell, job.limit)?;
@@ -123,8 +150,7 @@ pub fn run(path: &Path) -> Result<()> {
     let stopped = process.stop();
     sweep();
     if !is_parent(job.tool) {
-        // Nobody else is left to clear up.
-        return fs::remove_dir_all(job.folder()).context("cannot remove the folder of a job");
+        return job.clear_up();
     }
 
     let (code, trouble) = match outcome.and_then(|status| stopped.map(|()| status)) {
@@ -151,10 +177,14 @@ fn watch(
     told_to_stop: &AtomicBool,
     told: &mut usize,
 ) -> Result<ExitStatus> {
+    let mut usage = Usage::new(job.folder());
     loop {
         process.look()?;
         if job.purpose == Purpose::Live {
             pass_on(process, told)?;
+            if job.is_limited {
+                usage.check()?;
+            }
         }
         if let Some(status) = process.status {
             return Ok(status);

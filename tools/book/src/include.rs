@@ -44,6 +44,17 @@ pub fn mistakes(source: &Source) -> Vec<(usize, Error)> {
     mistakes
 }
 
+/// The files that a chapter includes whole, in its order.
+pub fn whole(source: &Source) -> impl Iterator<Item = &str> {
+    let links = LINK.captures_iter(&source.text);
+    links.filter_map(|link| {
+        let (_, [name, argument]) = link.extract();
+        let is_meant = !link[0].starts_with('\\') && name == "include";
+        let path = argument.trim();
+        (is_meant && !path.contains([':', ' '])).then_some(path)
+    })
+}
+
 fn check(source: &Source, argument: &str) -> Option<Error> {
     let mut parts = argument.split_whitespace().next()?.splitn(2, ':');
     let (path, anchor) = (parts.next()?, parts.next().unwrap_or_default());

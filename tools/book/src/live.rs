@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::process::{Process, Stream};
 use crate::text;
+use crate::workbench::diagnostic::Diagnostic;
 
 /// Something that has happened. Terminals have numbers, in the order of the scene; the first one is 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,13 +24,23 @@ pub enum Event {
         stream: Stream,
         text: String,
     },
-    /// It has ended by itself; without a code if a signal ended it.
-    Exit {
+    /// It listens there, and has been left running, in this folder.
+    Listening {
         terminal: usize,
-        code: Option<i32>,
+        address: SocketAddr,
+        folder: PathBuf,
     },
+    /// It has ended by itself; without a code if a signal ended it.
+    Exit { terminal: usize, code: Option<i32> },
+    /// Too many run at the moment.
+    Waiting,
     /// A listing is being compiled.
     Compile { listing: String },
+    /// What the compiler says of a reader's changes to a listing.
+    Diagnostics {
+        listing: String,
+        diagnostics: Vec<Diagnostic>,
+    },
     /// It is over.
     Over,
     /// It came to nothing, or was cut short: one message.
@@ -63,7 +76,12 @@ impl Live {
 
     /// Tells what is new of a terminal.
     pub fn look(&self, terminal: usize, process: &Process) -> Result<()> {
-        let told = self.told.borrow().get(terminal).cloned().unwrap_or_default();
+        let told = self
+            .told
+            .borrow()
+            .get(terminal)
+            .cloned()
+            .unwrap_or_default();
         for (stream, bytes) in &process.output[told.pieces..] {
             self.say(&Event::Print {
                 terminal,

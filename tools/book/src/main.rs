@@ -22,6 +22,7 @@ mod guard;
 mod include;
 mod input;
 mod late;
+mod limits;
 mod lines;
 mod links;
 mod listing;
@@ -30,6 +31,7 @@ mod machine;
 mod markdown;
 mod measurement;
 mod namespace;
+mod offer;
 mod plot;
 mod preprocess;
 mod process;
@@ -60,6 +62,7 @@ use chart::Chart;
 use directive::Part;
 use guard::{Job, Purpose};
 use measurement::Measurement;
+use namespace::Own;
 use project::Project;
 use record::Record;
 use render::Render;
@@ -80,6 +83,9 @@ enum Task {
         /// The port to serve at
         #[arg(long, default_value_t = 3000)]
         port: u16,
+        /// How long a server may be idle that a reader has left running
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        idle: u64,
         /// Do not open a browser
         #[arg(long)]
         no_open: bool,
@@ -166,9 +172,13 @@ fn run(task: Task) -> Result<ExitCode> {
     let tool = std::env::current_exe().context("cannot find this program")?;
     let project = || Project::around(Path::new("."));
     match task {
-        Task::Serve { port, no_open } => {
+        Task::Serve {
+            port,
+            idle,
+            no_open,
+        } => {
             warnings::collect();
-            server::serve(project()?, tool, port, !no_open)?;
+            server::serve(project()?, tool, port, idle, !no_open)?;
         }
         Task::Build { dest_dir, fresh } => {
             warnings::collect();
@@ -189,13 +199,19 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Scene(scene) => match Job::current()? {
             Some(job) => {
                 let project = project()?;
-                if job.is_isolated {
-                    namespace::enter()?;
-                }
                 process::die_with_this_parent()?;
+                if let Some(own) = job.own.filter(|_| !namespace::is_first()) {
+                    namespace::enter(own)?;
+                    if own != Own::Network {
+                        return namespace::go_on_as_first(&tool);
+                    }
+                }
                 match job.purpose {
                     Purpose::Page => print!("{}", markdown::scene(&scene.play(&project, &job)?)),
-                    Purpose::Live => scene.play_live(&project, &job)?,
+                    Purpose::Live => {
+                        limits::apply();
+                        scene.play_live(&project, &job)?;
+                    }
                     Purpose::Recording => {
                         println!("{}", serde_json::to_string(&scene.play(&project, &job)?)?);
                     }
@@ -225,7 +241,7 @@ fn run(task: Task) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
-        Task::Namespace => namespace::enter()?,
+        Task::Namespace => namespace::enter(Own::Both)?,
         Task::Guard { job } => guard::run(&job)?,
     }
     Ok(ExitCode::SUCCESS)

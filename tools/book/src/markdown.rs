@@ -1,6 +1,5 @@
 //! How scenes and recordings look on their page.
 
-use crate::input::Input;
 use crate::process::Stream;
 use crate::recording::Provenance;
 use crate::text;
@@ -25,25 +24,6 @@ fn framed(terminals: &[Transcript], attributes: &str) -> String {
     }
     page.push_str("</div>\n\n");
     page
-}
-
-/// What `theme/workbench.js` makes controls of, for the scene with this id.
-pub fn offer(id: &str, inputs: &[Input]) -> String {
-    let inputs = inputs.iter().map(|input| {
-        format!(
-            "<input name=\"{}\" data-kind=\"{}\" value=\"{}\">",
-            text::html(&input.name),
-            input.kind.name(),
-            text::html(&input.value)
-        )
-    });
-    let inputs: String = inputs.collect();
-    format!("<div class=\"bench\" data-scene=\"{}\" hidden>{inputs}</div>\n\n", text::html(id))
-}
-
-/// What a page says where there is no workbench.
-pub fn no_offer() -> String {
-    "<p class=\"bench\">To run and change this here, start the book on your own machine: <code>cargo book serve</code>.</p>\n\n".into()
 }
 
 /// A scene that has been recorded, and where it comes from.

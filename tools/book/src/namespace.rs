@@ -1,11 +1,13 @@
 //! A scene's own little internet: a network namespace (network_namespaces(7)) in which there is nothing but loopback. Every port is
 //! free there, nothing can leave the machine, and two builds cannot meet. Only Linux has that, and not every Linux allows it to
-//! everybody.
+//! everybody. A reader's programs have process numbers of their own besides (pid_namespaces(7)): when the first process of such a
+//! namespace ends, the kernel ends all others, however many there are, and wherever they hide.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 /// Whether this system lets the tool make one: tried by another process, since there is no way back.
 pub fn is_possible(tool: &Path) -> Result<()> {
@@ -20,10 +22,19 @@ pub fn is_possible(tool: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Moves this process into a new one, and what it starts from now on. It must have one thread only. This process may then do in its
-/// little internet what root may; the programs that it starts may no more than they might outside.
+/// What a process can have of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Own {
+    Network,
+    Processes,
+    Both,
+}
+
+/// Moves this process into a new network, and what it starts from now on; what it starts has new process numbers. It must have one
+/// thread only. This process may then do in its little internet what root may; the programs that it starts may no more than they might
+/// outside.
 #[cfg(target_os = "linux")]
-pub fn enter() -> Result<()> {
+pub fn enter(own: Own) -> Result<()> {
     use std::fs;
 
     use nix::sched::{CloneFlags, unshare};
@@ -32,7 +43,12 @@ pub fn enter() -> Result<()> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
     let bounds = bounds()?;
     // Whoever is not root may make a network namespace only inside a user namespace that is theirs (user_namespaces(7)).
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+    let own_flags = match own {
+        Own::Network => CloneFlags::CLONE_NEWNET,
+        Own::Processes => CloneFlags::CLONE_NEWPID,
+        Own::Both => CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID,
+    };
+    unshare(CloneFlags::CLONE_NEWUSER | own_flags)
         .context("this system does not allow user and network namespaces")?;
     // Everybody stays who they are.
     for (name, text) in [
@@ -43,13 +59,30 @@ pub fn enter() -> Result<()> {
         fs::write(format!("/proc/self/{name}"), text)
             .with_context(|| format!("cannot write /proc/self/{name}"))?;
     }
-    raise_loopback().context("cannot switch the loopback interface on")?;
+    if own != Own::Processes {
+        raise_loopback().context("cannot switch the loopback interface on")?;
+    }
     keep_bounds(bounds)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn enter() -> Result<()> {
+pub fn enter(_: Own) -> Result<()> {
     anyhow::bail!("only Linux has network namespaces")
+}
+
+/// Whether this process is the first one of its namespace.
+pub fn is_first() -> bool {
+    rustix::process::getpid().is_init()
+}
+
+/// Starts this program again with the same arguments, and ends as it does: after [`enter`], it is the first one of its namespace.
+pub fn go_on_as_first(tool: &Path) -> Result<ExitCode> {
+    let status = Command::new(tool)
+        .args(std::env::args_os().skip(1))
+        .status();
+    let status = status.context("cannot start this program again")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Which capabilities a program of this user can have at most (capabilities(7)).

@@ -150,6 +150,11 @@ impl Process {
         self.read()
     }
 
+    /// Its number, while it is its own.
+    pub fn id(&self) -> Option<Pid> {
+        (!self.reaped).then(|| self.pid().ok()).flatten()
+    }
+
     /// Whether the program has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.status.is_some()

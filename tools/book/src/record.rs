@@ -277,7 +277,7 @@ impl Subject {
                 address: cast.and_then(|cast| cast.listing.address),
                 programs,
                 purpose,
-                inputs: BTreeMap::new(),
+                alone: None,
             }
         };
         match self {

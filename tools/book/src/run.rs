@@ -15,11 +15,11 @@ use tempfile::TempDir;
 use crate::compile::{self, Profile};
 use crate::directive::{Directive, Part, Place};
 use crate::guard::{Job, Purpose, Report};
-use crate::namespace;
+use crate::namespace::{self, Own};
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
 use crate::project::Project;
-use crate::scene::Scene;
+use crate::scene::{SERVER_OUTPUT_LIMIT, Scene};
 use crate::text;
 use crate::turn::Turn;
 
@@ -31,6 +31,9 @@ const MEASUREMENT_DEADLINE: u64 = 300;
 
 /// A scene's Markdown may be that much longer than what its programs print.
 const MARKDOWN_LIMIT: usize = 16 * OUTPUT_LIMIT;
+
+/// And its events, with each escaped letter by letter.
+const EVENTS_LIMIT: usize = 8 * SERVER_OUTPUT_LIMIT;
 
 /// How many directives run at the same time: most of them wait for something.
 const WORKERS: usize = 8;
@@ -49,31 +52,30 @@ pub struct Run {
     /// Where the programs of the scene's listings are, by listing.
     pub programs: BTreeMap<String, PathBuf>,
     pub purpose: Purpose,
-    /// What a reader has chosen for the scene's inputs, by name.
-    pub inputs: BTreeMap<String, String>,
+    /// A scene's first program is left running alone until it has been idle for so many seconds.
+    pub alone: Option<u64>,
 }
 
 /// Where directives run, one by one or at the same time.
 pub struct Runner {
+    jobs: Jobs,
+    pub progress: Progress,
+}
+
+/// What guards are to do.
+pub struct Jobs {
     tool: PathBuf,
     /// A folder for each of them. It is removed with this.
-    jobs: TempDir,
+    folder: TempDir,
     /// Whether each scene has a little internet of its own.
     is_isolated: bool,
-    pub progress: Progress,
 }
 
 impl Runner {
     /// For `length` directives; `name` is what they are called.
     pub fn new(project: &Project, tool: &Path, length: usize, name: &str) -> Result<Runner> {
-        let jobs = tempfile::Builder::new()
-            .prefix(&format!("jobs-{}-", std::process::id()))
-            .tempdir_in(project.make_state()?)
-            .context("cannot make a folder for jobs")?;
         Ok(Runner {
-            tool: tool.into(),
-            jobs,
-            is_isolated: namespace::is_possible(tool).is_ok(),
+            jobs: Jobs::new(project, tool)?,
             progress: Progress::start(length, name),
         })
     }
@@ -81,9 +83,12 @@ impl Runner {
     /// Runs a directive, when it is its turn.
     pub fn run(&self, run: &Run) -> Result<String> {
         // Where each scene has an internet of its own, it need not wait for others.
-        let _turn = run.address.filter(|_| !self.is_isolated).map(Turn::wait);
+        let _turn = run
+            .address
+            .filter(|_| !self.jobs.is_isolated)
+            .map(Turn::wait);
         self.progress.begin(&run.location);
-        let result = run_one(self, run);
+        let result = run_one(&self.jobs, run);
         self.progress.end();
         result
     }
@@ -100,7 +105,7 @@ pub fn start(
     let mut by_address = BTreeMap::<SocketAddr, Vec<Run>>::new();
     let mut queue: Vec<Vec<Run>> = Vec::new();
     for run in runs {
-        match run.address.filter(|_| !runner.is_isolated) {
+        match run.address.filter(|_| !runner.jobs.is_isolated) {
             Some(address) => by_address.entry(address).or_default().push(run),
             None => queue.push(vec![run]),
         }
@@ -148,7 +153,7 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
         address: cast.listing.address,
         programs: compile::programs_of_all(project, cast.all(), Profile::Dev),
         purpose: Purpose::Page,
-        inputs: BTreeMap::new(),
+        alone: None,
     };
     let results = start(project, tool, vec![run])?;
     let (_, result) = results.recv().context("the scene was lost")?;
@@ -156,40 +161,69 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
     result
 }
 
-/// What a guard is to do: a folder that is removed afterwards, the job, and where that is written down.
-pub fn prepare(runner: &Runner, run: &Run) -> Result<(TempDir, Job, PathBuf)> {
-    let directive = &run.directive;
-    let folder = tempfile::tempdir_in(&runner.jobs).context("cannot make a folder for a job")?;
-    let job = Job {
-        command: directive.command.clone(),
-        deadline: match (directive.scene(), run.purpose) {
-            (Some(scene), purpose) => scene.longest(purpose),
-            (None, Purpose::Page) => DEADLINE,
-            (None, _) => MEASUREMENT_DEADLINE,
-        },
-        limit: match directive.scene() {
-            Some(_) => MARKDOWN_LIMIT,
-            None => OUTPUT_LIMIT,
-        },
-        programs: run.programs.clone(),
-        purpose: run.purpose,
-        inputs: run.inputs.clone(),
-        // What measures may need all of the machine.
-        is_isolated: runner.is_isolated && directive.scene().is_some(),
-        report: folder.path().join("report.json"),
-        tool: std::process::id(),
-    };
-    let path = job.write(folder.path())?;
-    Ok((folder, job, path))
+impl Jobs {
+    pub fn new(project: &Project, tool: &Path) -> Result<Jobs> {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("jobs-{}-", std::process::id()))
+            .tempdir_in(project.make_state()?)
+            .context("cannot make a folder for jobs")?;
+        Ok(Jobs {
+            tool: tool.into(),
+            folder,
+            is_isolated: namespace::is_possible(tool).is_ok(),
+        })
+    }
+
+    /// A folder for one of them, which is removed with this, too.
+    pub fn folder(&self) -> Result<TempDir> {
+        tempfile::tempdir_in(&self.folder).context("cannot make a folder for a job")
+    }
+
+    /// What a guard is to do for `run`: the job, where that is written down, and its folder.
+    pub fn prepare(&self, run: &Run) -> Result<(TempDir, Job, PathBuf)> {
+        let directive = &run.directive;
+        let folder = self.folder()?;
+        let job = Job {
+            command: directive.command.clone(),
+            deadline: match (directive.scene(), run.purpose) {
+                (Some(scene), purpose) => scene.longest(purpose, run.alone),
+                (None, Purpose::Page) => DEADLINE,
+                (None, _) => MEASUREMENT_DEADLINE,
+            },
+            limit: match (directive.scene(), run.purpose) {
+                (Some(_), Purpose::Live) => EVENTS_LIMIT,
+                (Some(_), _) => MARKDOWN_LIMIT,
+                (None, _) => OUTPUT_LIMIT,
+            },
+            programs: run.programs.clone(),
+            purpose: run.purpose,
+            alone: run.alone,
+            // What measures may need all of the machine.
+            own: (self.is_isolated && directive.scene().is_some()).then(|| {
+                match (run.purpose, run.alone) {
+                    (Purpose::Live, None) => Own::Both,
+                    // Others are to reach it.
+                    (Purpose::Live, Some(_)) => Own::Processes,
+                    _ => Own::Network,
+                }
+            }),
+            is_limited: run.purpose == Purpose::Live,
+            scratch: None,
+            report: folder.path().join("report.json"),
+            tool: std::process::id(),
+        };
+        let path = job.write(folder.path())?;
+        Ok((folder, job, path))
+    }
 }
 
 /// Has mdbook-cmdrun run one directive, under guard.
-fn run_one(runner: &Runner, run: &Run) -> Result<String> {
+fn run_one(jobs: &Jobs, run: &Run) -> Result<String> {
     let directive = &run.directive;
-    let (_folder, job, path) = prepare(runner, run)?;
+    let (_folder, job, path) = jobs.prepare(run)?;
 
     // `exec`: the guard takes the place of the shell, and so sees when its parent, this process, is gone.
-    let words = [runner.tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
+    let words = [jobs.tool.as_os_str(), "guard".as_ref(), path.as_os_str()];
     let words: Option<Vec<&str>> = words.into_iter().map(|word| word.to_str()).collect();
     let words = shlex::try_join(words.context("a path that is not UTF-8")?)?;
     let working_dir = run.folder.to_str().context("a path that is not UTF-8")?;

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::closed_port::ClosedPort;
 use crate::guard::{Job, Purpose};
 use crate::input::{self, Input};
-use crate::live::{Event, Live};
+use crate::limits::{self, Idle};
 use crate::listing::Listing;
+use crate::live::{Event, Live};
 use crate::markdown;
 use crate::process::{self, OUTPUT_LIMIT, Process};
 use crate::project::Project;
@@ -28,6 +29,9 @@ const LISTENING: &str = "listening on ";
 
 /// How long a program may take to finish a line that it has begun, when the scene is over.
 const LINE: Duration = Duration::from_secs(1);
+
+/// A server that is left running may print as much.
+pub const SERVER_OUTPUT_LIMIT: usize = 16 * OUTPUT_LIMIT;
 
 /// How many times as long a program may take that is watched.
 const WATCHED: u64 = 6;
@@ -54,6 +58,9 @@ pub struct Scene {
     /// KIND is text, number or address
     #[arg(long = "input", value_name = "NAME:KIND=VALUE")]
     pub inputs: Vec<Input>,
+    /// Its first program is a server that a reader of the served book may leave running
+    #[arg(long)]
+    pub server: bool,
     /// A folder in listings/
     pub listing: String,
     /// A program and its arguments; `LISTING/PROGRAM` is one of another listing; with ` &` at its end the next program starts after
@@ -144,7 +151,10 @@ impl Scene {
     }
 
     /// The longest that all of it can take, in seconds.
-    pub fn longest(&self, purpose: Purpose) -> u64 {
+    pub fn longest(&self, purpose: Purpose, alone: Option<u64>) -> u64 {
+        if alone.is_some() {
+            return u64::MAX;
+        }
         // The first program may have to be started twice.
         self.deadline(purpose) * (self.programs.len() as u64 + 1) + 1
     }
@@ -159,7 +169,11 @@ impl Scene {
         Words {
             fails: self.fails,
             closed_port: self.closed_port,
-            programs: self.programs.clone(),
+            programs: self
+                .programs
+                .iter()
+                .map(|program| input::fill_line(program, &self.inputs))
+                .collect(),
         }
     }
 
@@ -226,13 +240,11 @@ impl Scene {
     /// Plays it, and prints what happens in it while it happens. How its programs end is for the reader to judge, who may have changed
     /// them.
     pub fn play_live(&self, project: &Project, job: &Job) -> Result<()> {
-        let mut scene = self.clone();
-        scene.fill(&job.inputs)?;
-        scene.perform(project, job, None)?;
+        self.perform(project, job, None)?;
         Ok(())
     }
 
-    /// Gives the inputs other values.
+    /// Gives the inputs the values that a reader wants.
     pub fn fill(&mut self, values: &BTreeMap<String, String>) -> Result<()> {
         for (name, value) in values {
             let input = self.inputs.iter_mut().find(|input| input.name == *name);
@@ -240,6 +252,17 @@ impl Scene {
             *input = input.with(value)?;
         }
         Ok(())
+    }
+
+    /// Its first program, without the others.
+    pub fn alone(mut self) -> Scene {
+        self.programs.truncate(1);
+        self
+    }
+
+    /// Fails if an input has no place.
+    pub fn check_inputs(&self, cast: &Cast) -> Result<()> {
+        input::check(&self.inputs, &self.programs, cast.listing.address)
     }
 
     /// Plays it before a witness, and tells what that has seen.
@@ -317,7 +340,10 @@ impl Scene {
         Ok(Line {
             listing,
             program,
-            arguments: words.iter().map(|word| input::fill(word, &self.inputs)).collect(),
+            arguments: words
+                .iter()
+                .map(|word| input::fill(word, &self.inputs))
+                .collect(),
             in_background,
         })
     }
@@ -327,6 +353,14 @@ impl Cast {
     /// All of them, the scene's own one first.
     pub fn all(&self) -> impl Iterator<Item = &Listing> {
         std::iter::once(&self.listing).chain(&self.others)
+    }
+
+    /// Those of listings, in the scene's order: `echo/server`.
+    pub fn programs(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().filter_map(|line| {
+            let listing = line.listing.as_ref()?;
+            Some(format!("{listing}/{}", line.program))
+        })
     }
 
     /// The programs of `listing` that the scene needs.
@@ -366,16 +400,16 @@ impl Stage<'_> {
             Some(address) if self.scene.closed_port => Some(ClosedPort::reserve(address)?),
             _ => None,
         };
+        let chosen = self.scene.inputs.iter().find_map(Input::address);
+        let elsewhere = reserved.as_ref().map(|port| port.address).or(chosen);
         // Where the listing's server really is, if not where it is documented to be.
-        let mut moved_to = match &reserved {
-            Some(port) if Some(port.address) != documented => Some(port.address),
-            _ => None,
-        };
+        let mut moved_to = elsewhere.filter(|address| Some(*address) != documented);
         let last = lines.len() - 1;
         for (number, line) in lines.iter().enumerate() {
             let mut terminal = self.start(number, line, moved_to)?;
             let mut ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
-            let taken = number == 0 && last > 0 && documented.is_some();
+            let is_server = last > 0 || self.job.alone.is_some();
+            let taken = number == 0 && is_server && documented.is_some();
             if taken
                 && terminal
                     .process
@@ -384,6 +418,7 @@ impl Stage<'_> {
             {
                 // It could not listen where it is documented to: somebody else does. Any free port will do.
                 let anywhere = SocketAddr::new([127, 0, 0, 1].into(), 0);
+                moved_to = moved_to.filter(|_| reserved.is_some());
                 terminal = self.start(number, line, Some(anywhere))?;
                 ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
             }
@@ -446,6 +481,8 @@ impl Stage<'_> {
         };
         command.args(&arguments).current_dir(self.folder);
         if let Some(live) = &self.live {
+            // What it leaves behind is to go with the scene.
+            command.env("TMPDIR", self.folder);
             live.say(&Event::Begin {
                 terminal: number,
                 command: shown.join(" "),
@@ -454,7 +491,13 @@ impl Stage<'_> {
         Ok(Terminal {
             command: shown.join(" "),
             name: line.program.clone(),
-            process: Process::start(command, OUTPUT_LIMIT)?,
+            process: Process::start(
+                command,
+                match self.job.alone {
+                    Some(_) => SERVER_OUTPUT_LIMIT,
+                    None => OUTPUT_LIMIT,
+                },
+            )?,
         })
     }
 
@@ -469,6 +512,8 @@ impl Stage<'_> {
     ) -> Result<()> {
         let deadline = self.scene.deadline(self.job.purpose);
         let failed = |what: String| anyhow!("`{}`: {what}", terminal.command);
+        let mut idle = self.job.alone.map(Idle::new);
+        let mut is_announced = false;
         loop {
             terminal
                 .process
@@ -478,14 +523,27 @@ impl Stage<'_> {
             if terminal.process.has_ended() {
                 return Ok(());
             }
-            if !is_last {
+            let address = listening_on(&terminal.process);
+            if let (Some(idle), Some(live)) = (&mut idle, self.live) {
+                if let (Some(address), false) = (address, is_announced) {
+                    live.say(&Event::Listening {
+                        terminal: others.len(),
+                        address,
+                        folder: self.folder.into(),
+                    })?;
+                    is_announced = true;
+                }
+                idle.check(&terminal.process)
+                    .map_err(|error| failed(format!("{error:#}")))?;
+            } else if !is_last {
                 let background = line.in_background && first_line(&terminal.process).is_some();
-                if background || listening_on(&terminal.process).is_some() {
+                if background || address.is_some() {
                     return Ok(());
                 }
             }
-            if terminal.process.started.elapsed() > Duration::from_secs(deadline) {
-                let missing = match (is_last, line.in_background) {
+            let is_late = terminal.process.started.elapsed() > Duration::from_secs(deadline);
+            if is_late && !is_announced {
+                let missing = match (is_last && idle.is_none(), line.in_background) {
                     (true, _) => "it did not end",
                     (false, true) => "it neither printed a line nor ended",
                     (false, false) => "it neither said `listening on …` nor ended",
@@ -505,14 +563,12 @@ impl Stage<'_> {
     }
 
     fn check_end(&self, terminal: &Terminal, expected: i32) -> Result<()> {
+        let status = terminal.process.status;
         if self.live.is_some() {
-            return Ok(());
+            let limit = status.and_then(limits::met);
+            return limit.map_or(Ok(()), |limit| bail!("`{}`: {limit}", terminal.command));
         }
-        match terminal
-            .process
-            .status
-            .and_then(|status| process::complaint(status, expected))
-        {
+        match status.and_then(|status| process::complaint(status, expected)) {
             Some(complaint) => bail!("`{}`: {complaint}", terminal.command),
             None => Ok(()),
         }

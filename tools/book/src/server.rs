@@ -35,8 +35,9 @@ type Builds = watch::Receiver<u64>;
 /// A page says by this cookie in which build it was made, since it may have changed again before its WebSocket is open.
 const COOKIE: &str = "build";
 
-/// Builds the book, serves it at `port` of the loopback address until Ctrl-C, and builds it again after every change.
-pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<()> {
+/// Builds the book, serves it at `port` of the loopback address until Ctrl-C, and builds it again after every change. A server that a
+/// reader has left running may be idle for `idle` seconds.
+pub fn serve(project: Project, tool: PathBuf, port: u16, idle: u64, open: bool) -> Result<()> {
     let pages = project.state().join("served");
     let runtime = tokio::runtime::Runtime::new().context("cannot start the server")?;
 
@@ -53,7 +54,8 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, open: bool) -> Result<(
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
-    let workbench = Arc::new(Workbench::new(project.clone(), tool.clone()).context("there is no randomness")?);
+    let workbench = Workbench::new(project.clone(), tool.clone(), port, idle)?;
+    let workbench = Arc::new(workbench);
     let mut sources = Watch::start(&project)?;
     let mut render = Render {
         project,

@@ -1,82 +1,136 @@
-//! The served book as a workbench: a reader runs its scenes from their page, on their own machine.
+//! The served book as a workbench: a reader runs its scenes from their page, on their own machine, and changes the listings.
 //!
 //! A run is one request, and its answer, which ends with the run: whoever closes the page, or loses the connection, ends it. Programs
-//! are named by the scene's id in the book, and take nothing from a browser but what the author allows (`input`).
+//! are named by the scene's id in the book, and take nothing from a browser but what the author allows (`input`) and other texts for
+//! the listing's own files (`scratch`).
 
+pub mod diagnostic;
 mod play;
 mod scratch;
 pub mod token;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use anyhow::{Context, Result};
+use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Json, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::{DefaultBodyLimit, FromRequest, Json, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
-use axum::{BoxError, Router};
+use futures_util::Stream;
 use futures_util::stream;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
+use tower_http::services::ServeFile;
 
+use crate::listing::Listing;
 use crate::live::Event;
 use crate::project::Project;
 use crate::scene::Scene;
+use play::Play;
+use scratch::Changes;
 use token::Token;
 
 /// How many scenes may run at once.
 const RUNS: usize = 4;
+/// How many may wait for that.
+const WAITING: usize = 32;
+/// How many servers may be left running at once.
+const SERVERS: usize = 4;
 /// Bytes of a request.
-const REQUEST: usize = 16 * 1024;
+const REQUEST: usize = 1 << 20;
 /// How long a request may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// How often a run that is silent says that it is there. If the browser is gone, that is noticed then.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Events that wait for a slow browser; then the programs' output waits.
-const WAITING: usize = 64;
-
-/// Where runs are asked for.
-pub const RUN: &str = "/__workbench/run";
+const EVENTS: usize = 64;
 
 /// All that runs need.
 pub struct Workbench {
     pub token: Token,
     project: Project,
     tool: PathBuf,
+    /// Seconds that a server may be idle that has been left running.
+    idle: u64,
     /// The scenes of the pages as they are now, by their ids.
     scenes: Mutex<BTreeMap<String, Scene>>,
     runs: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    servers: Arc<Semaphore>,
 }
 
-/// What a page asks for.
+/// What a page asks to be run.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ask {
     scene: String,
     #[serde(default)]
     inputs: BTreeMap<String, String>,
+    /// By listing.
+    #[serde(default)]
+    changes: BTreeMap<String, Changes>,
+    /// The first program is to be left running alone.
+    #[serde(default)]
+    alone: bool,
 }
 
-/// Why it does not get it.
+/// The listing whose files a page wants.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    listing: String,
+}
+
+/// The files of a listing that a reader may change, by their names.
 #[derive(Serialize)]
-struct Refusal {
+struct Files {
+    files: BTreeMap<String, String>,
+}
+
+/// What a page wants as a patch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changed {
+    listing: String,
+    changes: Changes,
+}
+
+#[derive(Serialize)]
+struct Patch {
+    patch: String,
+}
+
+/// Why a page does not get what it asks for.
+struct Refusal(StatusCode, String);
+
+#[derive(Serialize)]
+struct Reason {
     error: String,
 }
 
 impl Workbench {
-    pub fn new(project: Project, tool: PathBuf) -> std::io::Result<Workbench> {
+    /// For a server at `port`; servers that are left running may be idle for so many seconds.
+    pub fn new(project: Project, tool: PathBuf, port: u16, idle: u64) -> Result<Workbench> {
         Ok(Workbench {
-            token: Token::random()?,
+            token: Token::random(port).context("there is no randomness")?,
             project,
             tool,
+            idle,
             scenes: Mutex::default(),
             runs: Arc::new(Semaphore::new(RUNS)),
+            waiting: Arc::new(Semaphore::new(RUNS + WAITING)),
+            servers: Arc::new(Semaphore::new(SERVERS)),
         })
     }
 
@@ -88,13 +142,43 @@ impl Workbench {
     fn scenes(&self) -> MutexGuard<'_, BTreeMap<String, Scene>> {
         self.scenes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn listing(&self, name: &str) -> Result<Listing, Refusal> {
+        Listing::load(&self.project, name).map_err(refusal(StatusCode::NOT_FOUND))
+    }
+
+    /// The scene that a page wants to run, as it wants it.
+    fn scene(&self, ask: &Ask) -> Result<Scene, Refusal> {
+        let scene = self.scenes().get(&ask.scene).cloned();
+        let Some(mut scene) = scene else {
+            let why = format!("the book has no scene {:?}", ask.scene);
+            return Err(Refusal(StatusCode::NOT_FOUND, why));
+        };
+        let wrong = StatusCode::UNPROCESSABLE_ENTITY;
+        scene.fill(&ask.inputs).map_err(refusal(wrong))?;
+        if ask.alone {
+            scene = scene.alone();
+        }
+        for (name, changes) in &ask.changes {
+            scratch::check(&self.listing(name)?, changes).map_err(refusal(wrong))?;
+        }
+        Ok(scene)
+    }
 }
 
 /// What a workbench answers.
 pub fn router(workbench: Arc<Workbench>) -> Router {
+    let editor = workbench.project.root.join("theme").join("editor.js");
     Router::new()
-        .route(RUN, post(run))
+        .route("/__workbench/run", post(run))
+        .route("/__workbench/listing", post(listing))
+        .route("/__workbench/patch", post(patch))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&workbench),
+            only_with_token,
+        ))
         .layer(DefaultBodyLimit::max(REQUEST))
+        .route_service("/__workbench/editor.js", ServeFile::new(editor))
         .with_state(workbench)
 }
 
@@ -120,67 +204,143 @@ pub async fn greet(
     }
 }
 
+async fn only_with_token(
+    State(workbench): State<Arc<Workbench>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if workbench.token.is_in(request.headers()) {
+        return next.run(request).await;
+    }
+    let why = "open the address that `cargo book serve` has printed: it has a token";
+    Refusal(StatusCode::FORBIDDEN, why.into()).into_response()
+}
+
 /// Runs a scene.
 async fn run(
     State(workbench): State<Arc<Workbench>>,
-    headers: HeaderMap,
     request: Request,
-) -> Response {
-    if !workbench.token.is_in(&headers) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "open the address that `cargo book serve` has printed: it has a token",
-        );
-    }
-    let ask = match timeout(ARRIVAL, read(request)).await {
-        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive"),
-        Ok(Err(rejection)) => return refuse(rejection.status(), &rejection.body_text()),
-        Ok(Ok(ask)) => ask,
-    };
-    let Ok(permit) = Arc::clone(&workbench.runs).try_acquire_owned() else {
-        let why = format!("{RUNS} scenes run already; wait for one, or stop it");
-        return refuse(StatusCode::TOO_MANY_REQUESTS, &why);
-    };
-    let scene = workbench.scenes().get(&ask.scene).cloned();
-    let Some(mut scene) = scene else {
-        let why = format!("the book has no scene {:?}", ask.scene);
-        return refuse(StatusCode::NOT_FOUND, &why);
-    };
-    if let Err(error) = scene.fill(&ask.inputs) {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error:#}"));
-    }
-    let (sender, events) = mpsc::channel(WAITING);
-    play::start(
-        workbench.project.clone(),
-        workbench.tool.clone(),
+) -> Result<Response, Refusal> {
+    let ask: Ask = read(request).await?;
+    let scene = workbench.scene(&ask)?;
+    let (events, stream) = mpsc::channel(EVENTS);
+    let play = Play {
+        project: workbench.project.clone(),
+        tool: workbench.tool.clone(),
         scene,
-        ask.inputs,
-        sender,
-        permit,
-    );
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (headers, body(events)).into_response()
+        changes: ask.changes,
+        alone: ask.alone.then_some(workbench.idle),
+        events: events.clone(),
+    };
+    if ask.alone {
+        let full = format!("{SERVERS} servers have been left running already; stop one of them");
+        let permit = take(&workbench.servers, full)?;
+        play.start(vec![permit]);
+    } else {
+        let full =
+            format!("{RUNS} scenes run and {WAITING} wait already; wait for one, or stop it");
+        let place = take(&workbench.waiting, full)?;
+        let runs = Arc::clone(&workbench.runs);
+        tokio::spawn(async move {
+            if runs.available_permits() == 0 {
+                let _ = events.send(Event::Waiting).await;
+            }
+            tokio::select! {
+                Ok(permit) = runs.acquire_owned() => play.start(vec![place, permit]),
+                // Nobody waits for it any more.
+                () = events.closed() => {}
+            }
+        });
+    }
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT);
+    Ok(Sse::new(lines(stream))
+        .keep_alive(heartbeat)
+        .into_response())
 }
 
-async fn read(request: Request) -> Result<Ask, JsonRejection> {
-    use axum::extract::FromRequest;
-    Json::from_request(request, &()).await.map(|Json(ask)| ask)
+/// Tells the texts of a listing.
+async fn listing(
+    State(workbench): State<Arc<Workbench>>,
+    request: Request,
+) -> Result<Json<Files>, Refusal> {
+    let wanted: Wanted = read(request).await?;
+    let listing = workbench.listing(&wanted.listing)?;
+    let files = || -> Result<_> {
+        let names = listing.rust_files()?.into_iter();
+        names
+            .map(|name| {
+                let text = fs::read_to_string(listing.folder.join(&name));
+                Ok((
+                    name.clone(),
+                    text.with_context(|| format!("cannot read {name}"))?,
+                ))
+            })
+            .collect()
+    };
+    let files = files().map_err(refusal(StatusCode::INTERNAL_SERVER_ERROR))?;
+    Ok(Json(Files { files }))
 }
 
-fn refuse(status: StatusCode, why: &str) -> Response {
-    let refusal = Refusal { error: why.into() };
-    (status, Json(refusal)).into_response()
+/// Makes a patch of a reader's changes.
+async fn patch(
+    State(workbench): State<Arc<Workbench>>,
+    request: Request,
+) -> Result<Json<Patch>, Refusal> {
+    let Changed { listing, changes } = read(request).await?;
+    let listing = workbench.listing(&listing)?;
+    let wrong = StatusCode::UNPROCESSABLE_ENTITY;
+    scratch::check(&listing, &changes).map_err(refusal(wrong))?;
+    let patch = scratch::patch(&workbench.project, &listing, &changes).map_err(refusal(wrong))?;
+    Ok(Json(Patch { patch }))
 }
 
-/// The events, a line of JSON for each, and an empty line while there is none.
-fn body(events: mpsc::Receiver<Event>) -> Body {
-    let lines = stream::unfold(events, async |mut events| {
-        let line = match timeout(HEARTBEAT, events.recv()).await {
-            Err(_) => "\n".to_owned(),
-            Ok(None) => return None,
-            Ok(Some(event)) => serde_json::to_string(&event).unwrap_or_default() + "\n",
-        };
-        Some((Ok::<_, BoxError>(line), events))
-    });
-    Body::from_stream(lines)
+/// A request's JSON.
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+    match timeout(ARRIVAL, Json::from_request(request, &())).await {
+        Ok(Ok(Json(read))) => Ok(read),
+        Ok(Err(rejection)) => Err(too_much_or_wrong(&rejection)),
+        Err(_) => {
+            let why = format!(
+                "the request took more than {} s to arrive",
+                ARRIVAL.as_secs()
+            );
+            Err(Refusal(StatusCode::REQUEST_TIMEOUT, why))
+        }
+    }
+}
+
+fn too_much_or_wrong(rejection: &JsonRejection) -> Refusal {
+    let why = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the request has more than {} KiB", REQUEST / 1024)
+        }
+        _ => rejection.body_text(),
+    };
+    Refusal(rejection.status(), why)
+}
+
+fn take(places: &Arc<Semaphore>, full: String) -> Result<OwnedSemaphorePermit, Refusal> {
+    let place = Arc::clone(places).try_acquire_owned();
+    place.map_err(|_| Refusal(StatusCode::TOO_MANY_REQUESTS, full))
+}
+
+fn refusal(status: StatusCode) -> impl Fn(anyhow::Error) -> Refusal {
+    move |error| Refusal(status, format!("{error:#}"))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Refusal(status, error) = self;
+        (status, Json(Reason { error })).into_response()
+    }
+}
+
+/// The events as a browser reads them (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+fn lines(events: mpsc::Receiver<Event>) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    stream::unfold(events, async |mut events| {
+        let event = events.recv().await?;
+        // Its texts are UTF-8, and its maps have names: it can always be written.
+        let line = sse::Event::default().json_data(event).unwrap_or_default();
+        Some((Ok(line), events))
+    })
 }

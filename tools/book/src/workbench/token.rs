@@ -3,46 +3,59 @@
 use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
-/// The cookie that a page has once it has been opened with the token.
-pub const COOKIE: &str = "workbench";
+use crate::cache::hex;
 
 /// A secret that only the terminal and the browser that it opened have seen; another one at each start.
-pub struct Token(String);
+pub struct Token {
+    secret: String,
+    /// The name of the cookie that a page has once it has been opened with the token. All ports of a host share their cookies, so it
+    /// has the port's number.
+    cookie: String,
+}
 
 impl Token {
-    /// 256 random bits, as hexadecimal digits.
-    pub fn random() -> std::io::Result<Token> {
+    /// 256 random bits, as hexadecimal digits, for a server at `port`.
+    pub fn random(port: u16) -> std::io::Result<Token> {
         let mut bytes = [0; 32];
         let mut filled = 0;
         while filled < bytes.len() {
-            filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
+            filled += rustix::rand::getrandom(
+                &mut bytes[filled..],
+                rustix::rand::GetRandomFlags::empty(),
+            )?;
         }
-        Ok(Token(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(Token {
+            secret: hex(bytes),
+            cookie: format!("workbench-{port}"),
+        })
     }
 
     /// What the opened address ends with.
     pub fn query(&self) -> String {
-        format!("?token={}", self.0)
+        format!("?token={}", self.secret)
     }
 
     /// The cookie's header: no script can read it, and no other site's page can have it sent.
     pub fn cookie(&self) -> String {
-        format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", self.0)
+        format!(
+            "{}={}; Path=/; HttpOnly; SameSite=Strict",
+            self.cookie, self.secret
+        )
     }
 
     /// Whether `guess` is the token. How long that takes tells nothing about it: what is compared are hashes.
     pub fn is(&self, guess: &str) -> bool {
-        Sha256::digest(guess) == Sha256::digest(&self.0)
+        Sha256::digest(guess) == Sha256::digest(&self.secret)
     }
 
-    /// Whether a request has the cookie. Ports of one host share their cookies, so there may be others of its name.
+    /// Whether a request has the cookie.
     pub fn is_in(&self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(header::COOKIE).iter();
         lines
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split("; "))
             .filter_map(|cookie| cookie.split_once('='))
-            .any(|(name, value)| name == COOKIE && self.is(value))
+            .any(|(name, value)| name == self.cookie && self.is(value))
     }
 }
 
@@ -60,18 +73,27 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_under_its_own_name_counts() {
-        let token = Token("abc".into());
-        assert!(token.is_in(&with(&["build=1; workbench=abc"])));
-        assert!(token.is_in(&with(&["workbench=old; workbench=abc"])));
-        for cookies in [&["workbench=ab"][..], &["workbench=abcd"], &["other=abc"], &["workbench="], &[]] {
+        let token = Token {
+            secret: "abc".into(),
+            cookie: "workbench-1".into(),
+        };
+        assert!(token.is_in(&with(&["build=1; workbench-1=abc"])));
+        assert!(token.is_in(&with(&["workbench-1=old; workbench-1=abc"])));
+        for cookies in [
+            &["workbench-1=ab"][..],
+            &["workbench-1=abcd"],
+            &["workbench-2=abc"],
+            &["workbench-1="],
+            &[],
+        ] {
             assert!(!token.is_in(&with(cookies)), "{cookies:?}");
         }
     }
 
     #[test]
     fn each_start_has_another_token() {
-        let (one, other) = (Token::random().unwrap(), Token::random().unwrap());
-        assert_eq!(one.0.len(), 64);
-        assert_ne!(one.0, other.0);
+        let (one, other) = (Token::random(1).unwrap(), Token::random(1).unwrap());
+        assert_eq!(one.secret.len(), 64);
+        assert_ne!(one.secret, other.secret);
     }
 }
