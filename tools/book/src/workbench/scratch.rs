@@ -259,6 +259,7 @@ impl Drop for Copy {
     fn drop(&mut self) {
         // The next one removes what is left.
         let _ = self.remove();
+        let _ = self.folder.parent().map(fs::remove_dir);
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Served {
     pages: PathBuf,
     /// None until the first build is over.
     port: Option<u16>,
+    /// What the address ends with that it prints.
+    token: String,
     /// What it says on stderr, line by line.
     log: Receiver<String>,
 }
@@ -69,6 +71,7 @@ impl Served {
             pages: project.path("target/book/served"),
             child,
             port: None,
+            token: String::new(),
             log,
         }
     }
@@ -79,8 +82,10 @@ impl Served {
         let before = "the book is at http://127.0.0.1:";
         let said = self.wait_for_line(before);
         let line = said.last().and_then(|line| line.strip_prefix(before));
-        let port = line.and_then(|rest| rest.split(' ').next()?.parse().ok());
-        self.port = Some(port.unwrap_or_else(|| panic!("no port in {said:?}")));
+        let words = line.and_then(|rest| rest.split(' ').next()?.split_once("/?token="));
+        let (port, token) = words.unwrap_or_else(|| panic!("no token in {said:?}"));
+        self.port = Some(port.parse().expect("a port"));
+        self.token = token.into();
     }
 
     /// Waits until it says something with `text` in it. Returns all that it has said until then.
@@ -121,6 +126,11 @@ impl Served {
 
     pub fn port(&self) -> u16 {
         self.port.expect("it is ready")
+    }
+
+    /// Whoever has it may run programs.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Opens a connection.
