@@ -240,6 +240,31 @@ mod tests {
     }
 
     #[test]
+    fn an_input_without_a_place_is_a_mistake() {
+        let documented = "127.0.0.1:8001".parse().ok();
+        let is_right = |input: &str, program: &str| {
+            check(&[input.parse().unwrap()], &[program.into()], documented).is_ok()
+        };
+        assert!(is_right("message:text=hello", "client {message}"));
+        assert!(!is_right("message:text=hello", "client hello"));
+        assert!(is_right("server:address=127.0.0.1:8001", "client"));
+        assert!(!is_right("server:address=127.0.0.1:8002", "client"));
+        assert!(!is_right(
+            "server:address=127.0.0.1:8001",
+            "client {server}"
+        ));
+    }
+
+    #[test]
+    fn a_line_for_a_shell_has_values_in_quotes() {
+        let inputs = ["message:text=hello $(you)".parse::<Input>().unwrap()];
+        assert_eq!(
+            fill_line("client {message}", &inputs),
+            "client 'hello $(you)'"
+        );
+    }
+
+    #[test]
     fn a_value_is_one_word_and_is_not_read_again() {
         let inputs = [
             "message:text={n} $(x)".parse::<Input>().unwrap(),

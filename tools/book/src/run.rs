@@ -199,14 +199,13 @@ impl Jobs {
             purpose: run.purpose,
             alone: run.alone,
             // What measures may need all of the machine.
-            own: (self.is_isolated && directive.scene().is_some()).then(|| {
-                match (run.purpose, run.alone) {
-                    (Purpose::Live, None) => Own::Both,
-                    // Others are to reach it.
-                    (Purpose::Live, Some(_)) => Own::Processes,
-                    _ => Own::Network,
-                }
-            }),
+            own: match (run.purpose, run.alone) {
+                _ if !self.is_isolated || directive.scene().is_none() => None,
+                (Purpose::Live, None) => Some(Own::Both),
+                // Others are to reach it.
+                (Purpose::Live, Some(_)) => Some(Own::Processes),
+                _ => Some(Own::Network),
+            },
             is_limited: run.purpose == Purpose::Live,
             scratch: None,
             report: folder.path().join("report.json"),

@@ -50,6 +50,9 @@ const EXTRA: [(&str, &str); 3] = [
     ("load-test", "Which one when"),
 ];
 
+/// What links to the Rust Playground begin with.
+const PLAYGROUND: &str = "https://play.rust-lang.org/?";
+
 /// Links that are wrong in mdBook's own theme: the heading of the page for what is not found, whose `<base>` leads elsewhere, and the
 /// name of the search results.
 const WRONG_IN_MDBOOK: [&str; 2] = ["#document-not-found-404", "#searchresults-header"];
@@ -498,4 +501,84 @@ fn every_listing_is_in_a_chapter() {
         }
     }
     assert_none(mistakes);
+}
+
+/// What a link to the Rust Playground carries is a file of a listing, to the byte. Without any crate it compiles and prints, line by
+/// line, what the scene on the page did that plays it.
+#[test]
+fn a_program_that_opens_in_the_playground_is_the_one_that_was_run_for_its_page() {
+    let mut programs = 0;
+    for (address, page) in &BOOK.pages {
+        for link in page
+            .links
+            .iter()
+            .filter(|link| link.starts_with(PLAYGROUND))
+        {
+            assert!(link.len() <= 8000, "{address}: {} bytes", link.len());
+            let url = url::Url::parse(link).expect("an address");
+            let code = url.query_pairs().find(|(name, _)| name == "code");
+            let (_, code) = code.unwrap_or_else(|| panic!("{address}: no code in {link}"));
+            let (listing, program) = program(&code);
+            let printed = page.scenes.iter().find(|scene| match &scene[..] {
+                [only] => only
+                    .command
+                    .ends_with(&format!(" -p {listing} --bin {program}")),
+                _ => false,
+            });
+            let printed =
+                printed.unwrap_or_else(|| panic!("{address}: {listing}/{program} is not run"));
+            let printed: Vec<&str> = printed[0]
+                .lines
+                .iter()
+                .map(|(_, line)| line.as_str())
+                .collect();
+            assert_eq!(compiled_and_run(&code), printed, "{listing}/{program}");
+            programs += 1;
+        }
+    }
+    assert!(programs > 0, "no link to the Playground");
+}
+
+/// The listing and the name of the program whose source this is.
+fn program(code: &str) -> (String, String) {
+    let sources = repository::root().join("listings");
+    for entry in walkdir::WalkDir::new(sources) {
+        let path = entry.expect("an entry of a listing").into_path();
+        let is_it = path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("src/bin"))
+            && fs::read_to_string(&path).is_ok_and(|text| text == code);
+        if is_it {
+            let listing = path.ancestors().nth(3).and_then(Path::file_name);
+            let names = [listing, path.file_stem()]
+                .map(|name| name.expect("a name").to_string_lossy().into_owned());
+            let [listing, program] = names;
+            return (listing, program);
+        }
+    }
+    panic!("no listing has this program:\n{code}");
+}
+
+/// What a program of std alone prints.
+fn compiled_and_run(code: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, program) = (folder.path().join("main.rs"), folder.path().join("main"));
+    fs::write(&source, code).expect("the folder can be written to");
+    let compiler = Command::new("rustc")
+        .args(["--edition", "2024", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .output();
+    let compiler = compiler.expect("rustc starts");
+    assert!(
+        compiler.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiler.stderr)
+    );
+    let output = Command::new(program).output().expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }

@@ -47,18 +47,17 @@ pub struct Edit {
 
 /// What cargo says, as far as it matters here.
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "reason")]
+#[serde(tag = "reason")]
 pub enum Message {
-    CompilerMessage {
-        message: CompilerMessage,
-    },
-    CompilerArtifact {
+    #[serde(rename = "compiler-message")]
+    Compiler { message: CompilerMessage },
+    #[serde(rename = "compiler-artifact")]
+    Artifact {
         target: Target,
         executable: Option<PathBuf>,
     },
-    BuildFinished {
-        success: bool,
-    },
+    #[serde(rename = "build-finished")]
+    Finished { success: bool },
     #[serde(other)]
     Other,
 }
@@ -169,5 +168,72 @@ impl Span {
             end_line: self.line_end,
             end_column: self.column_end,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn span(file: &str, is_primary: bool) -> Value {
+        json!({
+            "file_name": file, "line_start": 3, "line_end": 3, "column_start": 5, "column_end": 9,
+            "is_primary": is_primary, "suggested_replacement": null, "expansion": null,
+        })
+    }
+
+    fn message(spans: Vec<Value>, children: Vec<Value>) -> Option<Diagnostic> {
+        let message = json!({
+            "message": "mismatched types", "level": "error", "spans": spans, "children": children,
+            "rendered": "error: mismatched types",
+        });
+        let message: CompilerMessage = serde_json::from_value(message).unwrap();
+        message.diagnostic(&["src/main.rs".into()])
+    }
+
+    #[test]
+    fn a_diagnostic_stands_at_its_primary_place() {
+        let spans = vec![span("src/other.rs", false), span("src/main.rs", true)];
+        let found = message(spans, vec![]).unwrap();
+        assert_eq!(
+            (
+                found.file.as_str(),
+                found.place.line,
+                found.place.end_column
+            ),
+            ("src/main.rs", 3, 9)
+        );
+    }
+
+    #[test]
+    fn what_is_in_a_macro_stands_where_that_is_used() {
+        let mut inner = span("/rustc/std/macros.rs", true);
+        inner["expansion"] = json!({ "span": span("src/main.rs", false) });
+        assert_eq!(message(vec![inner], vec![]).unwrap().file, "src/main.rs");
+    }
+
+    #[test]
+    fn what_is_about_no_file_of_the_listing_has_no_place() {
+        assert_eq!(message(vec![], vec![]), None);
+        assert_eq!(
+            message(vec![span("/rustc/std/macros.rs", true)], vec![]),
+            None
+        );
+    }
+
+    #[test]
+    fn a_suggestion_is_told_and_can_be_applied() {
+        let mut edit = span("src/main.rs", true);
+        edit["suggested_replacement"] = json!("&name");
+        let help = json!({ "message": "consider borrowing here", "level": "help", "spans": [edit], "children": [], "rendered": null });
+        let found = message(vec![span("src/main.rs", true)], vec![help]).unwrap();
+        assert_eq!(found.notes, ["help: consider borrowing here: &name"]);
+        let fix = &found.fixes[0];
+        assert_eq!(
+            (fix.edits[0].text.as_str(), fix.edits[0].place.column),
+            ("&name", 5)
+        );
     }
 }

@@ -89,33 +89,25 @@ impl Scratch<'_> {
         let _lock = compile::lock(self.project)?;
         let copy = Copy::make(self)?;
         let files = self.listing.rust_files()?;
+        let (said, complaint) = run(&self.job(&copy.folder)?)?;
         let mut diagnostics = Vec::new();
         let mut executables = Vec::new();
-        let (said, complaint) = run(&self.job(&copy.folder)?)?;
         let mut has_compiled = None;
         for line in said.lines() {
             match serde_json::from_str(&line?) {
-                Ok(Message::CompilerMessage { message }) => {
-                    diagnostics.extend(message.diagnostic(&files));
+                Ok(Message::Compiler { message }) => {
+                    let found = message.diagnostic(&files);
+                    // The same may be said for each program that a file is a part of.
+                    diagnostics.extend(found.filter(|found| !diagnostics.contains(found)));
                 }
-                Ok(Message::CompilerArtifact {
+                Ok(Message::Artifact {
                     target,
                     executable: Some(path),
-                }) => {
-                    executables.push((target.name, path));
-                }
-                Ok(Message::BuildFinished { success }) => has_compiled = Some(success),
+                }) => executables.push((target.name, path)),
+                Ok(Message::Finished { success }) => has_compiled = Some(success),
                 _ => {}
             }
         }
-        // What the library and the programs share is complained about once for each of them.
-        let mut once: Vec<Diagnostic> = Vec::new();
-        diagnostics.retain(|found| {
-            !once.contains(found) && {
-                once.push(found.clone());
-                true
-            }
-        });
         let is_explained = diagnostics.iter().any(|found| found.level == "error");
         match has_compiled {
             Some(true) => {}
