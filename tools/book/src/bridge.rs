@@ -227,7 +227,7 @@ impl Bridge {
     }
 
     /// Says above each scene how a reader can run it: by its id where there is a workbench, which learns of it here; elsewhere once in
-    /// a chapter, in words. Returns what is to stand above code blocks.
+    /// a chapter, in words. Returns what is to stand above code blocks, by the chapters' numbers.
     fn offer(
         &self,
         src: &Path,
@@ -241,29 +241,31 @@ impl Bridge {
                 continue;
             };
             let name = path.file_stem().unwrap_or_default().display();
-            let mut scenes = Vec::new();
+            let mut count = 0;
             for task in tasks.iter_mut().filter(|task| task.chapter == number) {
                 let (Some(Part::Scene(scene)), Some(played)) = (&task.directive.part, &task.scene)
                 else {
                     continue;
                 };
-                scenes.push(scene.clone());
+                count += 1;
+                task.offer.extend(offer::playground(scene, &played.cast)?);
                 if self.workbench.is_some() {
-                    let id = format!("{name}-{}", scenes.len());
-                    task.offer = offer::scene(&id, scene, &played.cast);
+                    let id = format!("{name}-{count}");
+                    task.offer += &offer::scene(&id, scene, &played.cast);
                     known.insert(id, scene.clone());
-                } else if scenes.len() == 1 {
-                    task.offer = offer::nothing();
+                } else if count == 1 {
+                    task.offer += &offer::nothing();
                 }
+            }
+            if self.workbench.is_none() {
+                continue;
             }
             let source = Source::read(&self.project, &self.project.root.join(src).join(path))?;
             for shown in offer::shown(&self.project, &source, &chapter.content)? {
-                let editor = self.workbench.as_ref().map(|_| shown.editor());
-                let link = shown.playground(scenes.iter())?;
                 let list: &mut Vec<_> = insertions.entry(number).or_default();
                 list.push(Insertion {
                     range: shown.position..shown.position,
-                    text: editor.into_iter().chain(link).collect(),
+                    text: shown.editor(),
                 });
             }
         }

@@ -1,11 +1,12 @@
 //! What a page offers to do with what it shows: to run a scene, or to change a listing, where the book is served; elsewhere it says how
 //! to get there. A program that needs nothing but std can be opened in the Rust Playground.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::include;
 use crate::listing::Listing;
@@ -24,8 +25,6 @@ pub struct Shown {
     pub listing: Listing,
     /// `src/bin/server.rs`
     pub file: String,
-    /// What was compiled, to the byte.
-    text: String,
 }
 
 /// The code blocks of a chapter that show whole files; `content` is the chapter with its includes filled in, without anchors.
@@ -37,8 +36,8 @@ pub fn shown(project: &Project, source: &Source, content: &str) -> Result<Vec<Sh
         let Some((listing, file)) = listed(project, &path) else {
             continue;
         };
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let block = format!("```rust\n{}", include::without_anchors(&text).trim_end());
         let Some(position) = content[from..].find(&block).map(|found| from + found) else {
             continue;
@@ -49,7 +48,6 @@ pub fn shown(project: &Project, source: &Source, content: &str) -> Result<Vec<Sh
                 position,
                 listing: Listing::load(project, &listing)?,
                 file,
-                text,
             });
         }
     }
@@ -62,11 +60,11 @@ fn listed(project: &Project, path: &Path) -> Option<(String, String)> {
     let mut names = Vec::new();
     for part in path.components() {
         match part {
-            std::path::Component::ParentDir => drop(names.pop()),
+            Component::ParentDir => drop(names.pop()),
             part => names.push(part.as_os_str()),
         }
     }
-    let path: std::path::PathBuf = names.into_iter().collect();
+    let path: PathBuf = names.into_iter().collect();
     let path = path.strip_prefix(listings).ok()?.to_str()?;
     let (listing, file) = path.split_once('/')?;
     Some((listing.into(), file.into()))
@@ -108,64 +106,54 @@ impl Shown {
             html(&self.file)
         )
     }
+}
 
-    /// A link that opens it in the Rust Playground, if one of the chapter's `scenes` runs it by itself, and it needs nothing but std.
-    pub fn playground<'a>(
-        &self,
-        scenes: impl Iterator<Item = &'a Scene>,
-    ) -> Result<Option<String>> {
-        let program = self
-            .file
-            .strip_prefix("src/bin/")
-            .and_then(|name| name.strip_suffix(".rs"));
-        let is_alone = |scene: &Scene| {
-            scene.listing == self.listing.name
-                && scene.fails == 0
-                && !scene.closed_port
-                && scene.programs.iter().map(String::as_str).eq(program)
-        };
-        let mut scenes = scenes.into_iter();
-        if !scenes.any(is_alone) || self.needs_others()? {
-            return Ok(None);
-        }
-        let code = utf8_percent_encode(&self.text, NON_ALPHANUMERIC);
-        let address = format!(
-            "https://play.rust-lang.org/?version=stable&mode=debug&edition=2024&code={code}"
-        );
-        ensure!(
-            address.len() <= ADDRESS,
-            "{} of {} is too long for a link to the Rust Playground",
-            self.file,
-            self.listing.name
-        );
-        Ok(Some(format!(
-            "<p class=\"playground\"><a href=\"{}\">Open this program in the Rust Playground</a></p>\n\n",
-            html(&address)
-        )))
+/// A link that opens the program in the Rust Playground that `scene` plays by itself, if it is in one file and needs nothing but std.
+pub fn playground(scene: &Scene, cast: &Cast) -> Result<Option<String>> {
+    let listing = &cast.listing;
+    let [program] = &scene.programs[..] else {
+        return Ok(None);
+    };
+    // One that fails, or has arguments, would do something else there.
+    if scene.fails != 0 || scene.closed_port || !listing.programs.contains(program) {
+        return Ok(None);
     }
+    let path = listing.folder.join(format!("src/bin/{program}.rs"));
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    if needs_others(&text, listing)? {
+        return Ok(None);
+    }
+    let code = utf8_percent_encode(&text, NON_ALPHANUMERIC);
+    let address =
+        format!("https://play.rust-lang.org/?version=stable&mode=debug&edition=2024&code={code}");
+    ensure!(
+        address.len() <= ADDRESS,
+        "{program} of {} is too long for a link to the Rust Playground",
+        listing.name
+    );
+    Ok(Some(format!(
+        "<p class=\"playground\"><a href=\"{}\">Open this program in the Rust Playground</a></p>\n\n",
+        html(&address)
+    )))
+}
 
-    /// Whether it names another crate, or its own library.
-    fn needs_others(&self) -> Result<bool> {
-        let manifest = std::fs::read_to_string(self.listing.folder.join("Cargo.toml"))?;
-        let manifest: Table = toml::from_str(&manifest)?;
-        let mut tables = vec![manifest.get("dependencies")];
-        let targets = manifest
-            .get("target")
-            .and_then(|targets| targets.as_table());
-        tables.extend(
-            targets
-                .into_iter()
-                .flat_map(Table::values)
-                .map(|target| target.get("dependencies")),
-        );
-        let others = tables
-            .into_iter()
-            .flatten()
-            .filter_map(|table| table.as_table());
-        let names = others
-            .flat_map(|table| table.keys())
-            .chain([&self.listing.name]);
-        let mut names = names.map(|name| name.replace('-', "_"));
-        Ok(names.any(|name| self.text.contains(&format!("{name}::"))))
-    }
+/// Whether `text` names another crate, or its listing's library.
+fn needs_others(text: &str, listing: &Listing) -> Result<bool> {
+    let manifest: Table = toml::from_str(&fs::read_to_string(listing.folder.join("Cargo.toml"))?)?;
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let tables = targets
+        .into_iter()
+        .flat_map(Table::values)
+        .filter_map(Value::as_table);
+    let dependencies = tables
+        .chain([&manifest])
+        .filter_map(|table| table.get("dependencies"));
+    let names = dependencies
+        .filter_map(Value::as_table)
+        .flat_map(Table::keys);
+    let mut names = names
+        .chain([&listing.name])
+        .map(|name| name.replace('-', "_"));
+    Ok(names.any(|name| text.contains(&format!("{name}::"))))
 }
