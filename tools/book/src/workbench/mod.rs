@@ -30,6 +30,7 @@ use futures_util::stream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tower_http::services::ServeFile;
 
@@ -147,6 +148,26 @@ impl Workbench {
         Listing::load(&self.project, name).map_err(refusal(StatusCode::NOT_FOUND))
     }
 
+    /// The texts that a reader may change.
+    fn files(&self, listing: &str) -> Result<BTreeMap<String, String>, Refusal> {
+        let listing = self.listing(listing)?;
+        let text = |name: String| {
+            let text = fs::read_to_string(listing.folder.join(&name));
+            let text = text.with_context(|| format!("cannot read {name}"))?;
+            Ok((name, text))
+        };
+        let names = listing.rust_files();
+        let texts = names.and_then(|names| names.into_iter().map(text).collect());
+        texts.map_err(refusal(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn patch(&self, listing: &str, changes: &Changes) -> Result<String, Refusal> {
+        let listing = self.listing(listing)?;
+        let wrong = StatusCode::UNPROCESSABLE_ENTITY;
+        scratch::check(&listing, changes).map_err(refusal(wrong))?;
+        scratch::patch(&self.project, &listing, changes).map_err(refusal(wrong))
+    }
+
     /// The scene that a page wants to run, as it wants it.
     fn scene(&self, ask: &Ask) -> Result<Scene, Refusal> {
         let scene = self.scenes().get(&ask.scene).cloned();
@@ -222,7 +243,7 @@ async fn run(
     request: Request,
 ) -> Result<Response, Refusal> {
     let ask: Ask = read(request).await?;
-    let scene = workbench.scene(&ask)?;
+    let scene = block_in_place(|| workbench.scene(&ask))?;
     let (events, stream) = mpsc::channel(EVENTS);
     let play = Play {
         project: workbench.project.clone(),
@@ -264,20 +285,7 @@ async fn listing(
     request: Request,
 ) -> Result<Json<Files>, Refusal> {
     let wanted: Wanted = read(request).await?;
-    let listing = workbench.listing(&wanted.listing)?;
-    let files = || -> Result<_> {
-        let names = listing.rust_files()?.into_iter();
-        names
-            .map(|name| {
-                let text = fs::read_to_string(listing.folder.join(&name));
-                Ok((
-                    name.clone(),
-                    text.with_context(|| format!("cannot read {name}"))?,
-                ))
-            })
-            .collect()
-    };
-    let files = files().map_err(refusal(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let files = block_in_place(|| workbench.files(&wanted.listing))?;
     Ok(Json(Files { files }))
 }
 
@@ -287,10 +295,7 @@ async fn patch(
     request: Request,
 ) -> Result<Json<Patch>, Refusal> {
     let Changed { listing, changes } = read(request).await?;
-    let listing = workbench.listing(&listing)?;
-    let wrong = StatusCode::UNPROCESSABLE_ENTITY;
-    scratch::check(&listing, &changes).map_err(refusal(wrong))?;
-    let patch = scratch::patch(&workbench.project, &listing, &changes).map_err(refusal(wrong))?;
+    let patch = block_in_place(|| workbench.patch(&listing, &changes))?;
     Ok(Json(Patch { patch }))
 }
 

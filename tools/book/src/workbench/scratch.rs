@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ use crate::project::Project;
 const FILE: usize = 128 * 1024;
 /// Seconds that a compilation may take.
 const DEADLINE: u64 = 120;
+/// How long a difference may be made small.
+const DIFF: Duration = Duration::from_millis(200);
 /// Bytes that cargo may print.
 const MESSAGES: usize = 4 << 20;
 
@@ -57,7 +59,7 @@ pub fn patch(project: &Project, listing: &Listing, changes: &Changes) -> Result<
         let path = listing.folder.join(name);
         let old = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
         let name = project.relative(&path).display().to_string();
-        let diff = TextDiff::from_lines(&old, text);
+        let diff = TextDiff::configure().timeout(DIFF).diff_lines(&old, text);
         let (old, new) = (format!("a/{name}"), format!("b/{name}"));
         patch += &diff.unified_diff().header(&old, &new).to_string();
     }
@@ -157,7 +159,7 @@ impl Scratch<'_> {
             alone: None,
             own: None,
             is_limited: false,
-            scratch: Some(copy.into()),
+            scratch: copy.parent().map(PathBuf::from),
             report: self.folder.join("compiled.json"),
             tool: std::process::id(),
         })
