@@ -315,6 +315,8 @@ impl Scene {
             .collect();
         match outcome.and_then(|()| seen.transpose()) {
             Ok(seen) => Ok((actors, seen)),
+            // Whoever looks on has seen what was printed.
+            Err(error) if live.is_some() => Err(error),
             Err(error) => {
                 let printed = actors.iter().map(|actor| &actor.transcript);
                 Err(error.context(transcript::plain(printed)))
