@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -56,9 +56,9 @@ pub struct Job {
     pub alone: Option<u64>,
     /// What a scene has of its own: a little internet, say.
     pub own: Option<Own>,
-    /// Whether its use of the machine is limited (`limits`).
+    /// Whether it compiles: in the reader's own environment, as all of the book is compiled, and with no limit but its deadline.
     #[serde(default)]
-    pub is_limited: bool,
+    pub compiles: bool,
     /// What else will be removed afterwards.
     #[serde(default)]
     pub scratch: Option<PathBuf>,
@@ -134,7 +134,10 @@ pub fn run(path: &Path) -> Result<()> {
         signal_hook::flag::register(*signal, Arc::clone(&told_to_stop))?;
     }
 
-    let mut shell = process::command(Path::new("sh"));
+    let mut shell = match job.compiles {
+        true => Command::new("sh"),
+        false => process::command(Path::new("sh")),
+    };
     shell
         .arg("-c")
         .arg(match job.purpose {
@@ -182,7 +185,7 @@ fn watch(
         process.look()?;
         if job.purpose == Purpose::Live {
             pass_on(process, told)?;
-            if job.is_limited {
+            if !job.compiles {
                 usage.check()?;
             }
         }

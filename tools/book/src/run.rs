@@ -206,7 +206,7 @@ impl Jobs {
                 (Purpose::Live, Some(_)) => Some(Own::Processes),
                 _ => Some(Own::Network),
             },
-            is_limited: run.purpose == Purpose::Live,
+            compiles: false,
             scratch: None,
             report: folder.path().join("report.json"),
             tool: std::process::id(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -20,7 +20,6 @@ use crate::directive::{Directive, Part};
 use crate::guard::{Job, Purpose, Report};
 use crate::listing::Listing;
 use crate::live::Event;
-use crate::process;
 use crate::project::Project;
 use crate::run::{Jobs, Run};
 use crate::scene::{Cast, Scene};
@@ -167,7 +166,8 @@ impl Play {
         runtime: &Handle,
         mut hear: impl FnMut(&str) -> Result<()>,
     ) -> Result<Report> {
-        let mut guard = process::command(&self.tool);
+        // It gives a program the environment that is meant for it.
+        let mut guard = Command::new(&self.tool);
         guard
             .arg("guard")
             .arg(path)

@@ -158,7 +158,7 @@ impl Scratch<'_> {
             purpose: Purpose::Live,
             alone: None,
             own: None,
-            is_limited: false,
+            compiles: true,
             scratch: copy.parent().map(PathBuf::from),
             report: self.folder.join("compiled.json"),
             tool: std::process::id(),
