@@ -507,6 +507,7 @@ fn every_listing_is_in_a_chapter() {
 /// what it did in the scene on the page, but for the port.
 #[test]
 fn a_program_that_opens_in_the_playground_is_the_one_that_was_run_for_its_page() {
+    let ports = Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
     let mut programs = 0;
     for (address, page) in &BOOK.pages {
         for link in page
@@ -531,7 +532,6 @@ fn a_program_that_opens_in_the_playground_is_the_one_that_was_run_for_its_page()
             let lines = lines
                 .filter(|(is_stderr, _)| !is_stderr)
                 .map(|(_, line)| line.clone());
-            let ports = Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
             let same =
                 |lines: Vec<String>| ports.replace_all(&lines.join("\n"), "PORT").into_owned();
             let again = compiled_and_run(&code);
