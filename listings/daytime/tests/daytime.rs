@@ -1,7 +1,7 @@
 mod programs;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,12 @@ fn stdout(output: &std::process::Output) -> String {
 
 fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is before and behind the first `separator`.
+fn split(text: String, separator: &str) -> (String, String) {
+    let (before, behind) = text.split_once(separator).expect("two parts");
+    (before.into(), behind.into())
 }
 
 /// The year by the system's clock. A year has 365.2425 days.
@@ -190,6 +196,34 @@ fn a_taken_address_is_an_error_with_its_cause() {
 }
 
 #[test]
+fn both_sides_in_one_process_talk_over_sockets_and_end() {
+    let output = run("both", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (first, answer) = split(stdout(&output), "\n");
+    let server = first.strip_prefix("listening on ").expect("an address");
+    let seconds = answer.trim_end().strip_prefix("Unix time ").unwrap();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ago = since_1970.as_secs().abs_diff(seconds.parse().unwrap());
+    assert!(ago <= DEADLINE.as_secs(), "{answer}");
+
+    let (client, logged) = split(stderr(&output), ": ");
+    let [server, client] =
+        [server, &client].map(|address| address.parse::<SocketAddr>().unwrap());
+    assert_eq!(server.ip(), client.ip());
+    assert_ne!(server.port(), client.port());
+    assert_eq!(logged, "told the time\n");
+}
+
+#[test]
+fn both_runs_many_times_at_once() {
+    let runs: Vec<_> = (0..8).map(|_| thread::spawn(|| run("both", &[]))).collect();
+    for run in runs {
+        let output = run.join().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn wrong_arguments_are_one_line_and_exit_code_2() {
     for program in [
         "server",
@@ -197,6 +231,7 @@ fn wrong_arguments_are_one_line_and_exit_code_2() {
         "silent-server",
         "client",
         "one-read",
+        "both",
     ] {
         for arguments in [
             &["nonsense"][..],

@@ -2,7 +2,7 @@ mod programs;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -16,6 +16,12 @@ fn stdout(output: &std::process::Output) -> String {
 
 fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is before and behind the first `separator`.
+fn split(text: String, separator: &str) -> (String, String) {
+    let (before, behind) = text.split_once(separator).expect("two parts");
+    (before.into(), behind.into())
 }
 
 fn connect(server: &Server) -> TcpStream {
@@ -425,6 +431,31 @@ fn one_argument_of_the_client_is_an_address_if_it_looks_like_one_and_a_message_i
 }
 
 #[test]
+fn both_sides_in_one_process_talk_over_sockets_and_end() {
+    let output = run("both", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (first, answer) = split(stdout(&output), "\n");
+    let server = first.strip_prefix("listening on ").expect("an address");
+    assert_eq!(answer, "hello there\n");
+
+    let (client, logged) = split(stderr(&output), ": ");
+    let [server, client] =
+        [server, &client].map(|address| address.parse::<SocketAddr>().unwrap());
+    assert_eq!(server.ip(), client.ip());
+    assert_ne!(server.port(), client.port());
+    assert_eq!(logged, "echoed 11 bytes\n");
+}
+
+#[test]
+fn both_runs_many_times_at_once() {
+    let runs: Vec<_> = (0..8).map(|_| thread::spawn(|| run("both", &[]))).collect();
+    for run in runs {
+        let output = run.join().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn wrong_arguments_are_one_line_and_exit_code_2() {
     let others = [
         "server",
@@ -434,6 +465,7 @@ fn wrong_arguments_are_one_line_and_exit_code_2() {
         "stopwatch",
         "keeps-talking",
         "never-reads",
+        "both",
     ];
     for program in others {
         for arguments in [

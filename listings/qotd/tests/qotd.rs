@@ -17,6 +17,12 @@ fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What is before and behind the first `separator`.
+fn split(text: String, separator: &str) -> (String, String) {
+    let (before, behind) = text.split_once(separator).expect("two parts");
+    (before.into(), behind.into())
+}
+
 /// A socket on a free port that waits long, but not for ever.
 fn socket() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -349,6 +355,31 @@ fn a_taken_address_is_an_error_with_its_cause() {
 }
 
 #[test]
+fn both_sides_in_one_process_talk_over_sockets_and_end() {
+    let output = run("both", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (first, answer) = split(stdout(&output), "\n");
+    let server = first.strip_prefix("listening on ").expect("an address");
+    assert_eq!(answer, "The rest is silence.\r\n-- Hamlet, act 5\n");
+
+    let (client, logged) = split(stderr(&output), ": ");
+    let [server, client] =
+        [server, &client].map(|address| address.parse::<SocketAddr>().unwrap());
+    assert_eq!(server.ip(), client.ip());
+    assert_ne!(server.port(), client.port());
+    assert_eq!(logged, "asked for a quote\n");
+}
+
+#[test]
+fn both_runs_many_times_at_once() {
+    let runs: Vec<_> = (0..8).map(|_| thread::spawn(|| run("both", &[]))).collect();
+    for run in runs {
+        let output = run.join().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn wrong_arguments_are_one_line_and_exit_code_2() {
     for program in [
         "server",
@@ -357,6 +388,7 @@ fn wrong_arguments_are_one_line_and_exit_code_2() {
         "client",
         "trusting-client",
         "small-buffer",
+        "both",
     ] {
         for arguments in [
             &["nonsense"][..],

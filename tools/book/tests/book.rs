@@ -292,7 +292,7 @@ fn every_recording_is_in_a_chapter() {
                 let is_of_it = drawing["recording"].as_str() == Some(name);
                 is_of_it.then(|| format!("book chart {listing} {chart} -->"))
             });
-            let options = r"(?:--\S+ (?:\d+ )?)*";
+            let options = r"(?:--\S+ (?:\d+ |\w+:\w+=\S+ )?)*";
             let scene = format!("--(?:recorded|replay) {name} {options}{listing} ");
             let scene = Regex::new(&scene).expect("a valid pattern");
             if !scene.is_match(&sources) && !directives.any(|chart| sources.contains(&chart)) {
@@ -507,7 +507,6 @@ fn every_listing_is_in_a_chapter() {
 /// what it did in the scene on the page, but for the port.
 #[test]
 fn a_program_that_opens_in_the_playground_is_the_one_that_was_run_for_its_page() {
-    let ports = Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
     let mut programs = 0;
     for (address, page) in &BOOK.pages {
         for link in page
@@ -532,8 +531,10 @@ fn a_program_that_opens_in_the_playground_is_the_one_that_was_run_for_its_page()
             let lines = lines
                 .filter(|(is_stderr, _)| !is_stderr)
                 .map(|(_, line)| line.clone());
-            let same =
-                |lines: Vec<String>| ports.replace_all(&lines.join("\n"), "PORT").into_owned();
+            let same = |lines: Vec<String>| {
+                let lines: Vec<String> = lines.iter().map(|line| format!("  {line}")).collect();
+                transcript::redact(&lines.join("\n"))
+            };
             let again = compiled_and_run(&code);
             assert_eq!(same(again), same(lines.collect()), "{listing}/{program}");
             programs += 1;

@@ -560,16 +560,16 @@ fn where_namespaces_are_denied_nothing_is_recorded_and_one_message_says_so() {
 }
 
 /// Scenes without a replay, and why.
-const UNTOLD: [(&str, &str); 17] = [
+const UNTOLD: [(&str, &str); 20] = [
     ("async-echo 'crowd'", A_THOUSAND),
     ("server-models 'threads' 'crowd'", A_THOUSAND),
     (
-        "server-models 'event-loop' 'silent 1000 &' 'stopwatch'",
+        "--input clients:number=1000 server-models 'event-loop' 'silent {clients} &' 'stopwatch'",
         A_THOUSAND,
     ),
     ("server-models 'event-loop' 'crowd'", A_THOUSAND),
     (
-        "server-models 'tokio' 'silent 1000 &' 'stopwatch'",
+        "--input clients:number=1000 server-models 'tokio' 'silent {clients} &' 'stopwatch'",
         A_THOUSAND,
     ),
     ("server-models 'tokio' 'crowd'", A_THOUSAND),
@@ -590,15 +590,22 @@ const UNTOLD: [(&str, &str); 17] = [
     ("families 'addresses'", NOBODY),
     ("families 'parse'", NOBODY),
     ("families 'unix-path'", NOBODY),
+    ("qotd 'both'", BOTH_ENDS),
+    ("daytime 'both'", BOTH_ENDS),
+    ("echo 'both'", BOTH_ENDS),
 ];
 const A_THOUSAND: &str = "strace slows a thousand clients beyond their own timeouts";
 const NOBODY: &str = "it connects to nobody over a network";
 const SUMS_UP: &str =
     "one program tries many sockets one after another, and its answers are the point";
 
+const BOTH_ENDS: &str =
+    "until the thread has the server's socket, arrows lead back to the lane that they come from";
+
 /// The scenes of all chapters: the chapter, the name of the replay, the words behind that.
 fn scenes() -> Vec<(String, Option<String>, String)> {
-    let scene = Regex::new(r"<!-- cmdrun --strict book scene (?:--replay (\S+) )?(.*) -->");
+    let scene =
+        Regex::new(r"<!-- cmdrun --strict book scene (?:--server )?(?:--replay (\S+) )?(.*) -->");
     let scene = scene.expect("a valid pattern");
     let mut scenes = Vec::new();
     for chapter in repository::chapters() {

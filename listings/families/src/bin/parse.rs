@@ -10,7 +10,6 @@ fn main() {
         process::exit(2);
     }
 
-    // ANCHOR: parse
     for text in ["127.0.0.1", "256.0.0.1:80", "localhost:80", "::1:80"] {
         match text.parse::<SocketAddr>() {
             Ok(address) => println!("{text}: {address}"),
@@ -20,5 +19,4 @@ fn main() {
             println!("    but it is an IP address: {ip}");
         }
     }
-    // ANCHOR_END: parse
 }
