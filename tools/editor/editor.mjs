@@ -87,15 +87,17 @@ class Finding extends WidgetType {
         const sentence = element('p', 'message');
         sentence.append(element('strong', 'level', level), `: ${message}`);
         block.append(sentence);
-        for (const note of notes) block.append(element('p', 'note', note));
+        const lines = new Map(notes.map((note) => [note, element('p', 'note', note)]));
+        block.append(...lines.values());
         for (const fix of fixes) {
-            const line = element('p', 'fix', `${fix.message} `);
+            // Mostly a note says it already.
+            const note = notes.find((note) => note.includes(fix.message));
+            const line = lines.get(note) ?? block.appendChild(element('p', 'note', fix.message));
             const button = element('button', 'apply', 'Apply');
             button.type = 'button';
             button.setAttribute('aria-label', `Apply: ${fix.message}`);
             button.addEventListener('click', () => this.apply(this.diagnostic, fix));
-            line.append(button);
-            block.append(line);
+            line.append(' ', button);
         }
         return block;
     }
