@@ -6,6 +6,13 @@
 
     const WORKBENCH = '/__workbench/';
 
+    /// How much of a run's output comes into sight by itself, and how much is covered by mdBook's menu, in pixels.
+    const OUTPUT_IN_SIGHT = 200;
+    const MENU_HEIGHT = 60;
+
+    const END_OF_A_SERVER =
+        'Talk to it there from another terminal. It ends with Stop, when you leave this page, or when nobody has talked to it for a while.';
+
     /// All runs of this page that have not ended.
     const running = new Set();
 
@@ -116,13 +123,14 @@
             terminal.seen = output.scrollTop;
         }
 
-        /// What the compiler says, as a terminal shows it.
+        /// What the compiler says, as a terminal shows it. Warnings are folded: the scene runs in spite of them.
         diagnose(diagnostics) {
             if (diagnostics.length === 0) return;
-            const shown = element('div', 'terminal compiler');
+            const shown = element('details', 'terminal compiler');
+            shown.open = diagnostics.some(({ level }) => level === 'error');
             const output = element('pre', 'output');
-            output.append(element('samp', '', diagnostics.map(({ rendered, message }) => rendered || message).join('\n')));
-            shown.append(element('p', 'exit', 'What the compiler says'), output);
+            output.append(element('samp', '', diagnostics.map(({ rendered, message }) => (rendered || message).trim()).join('\n\n')));
+            shown.append(element('summary', '', 'What the compiler says'), output);
             this.scene.prepend(shown);
         }
     }
@@ -233,8 +241,8 @@
             this.with.append(this.wants_changes, this.changes);
             const { run, stop, status } = this.runner;
             run.type = 'submit';
-            this.row = row([...this.fields.labels, run, this.with, stop, this.back, status], () => this.runner.start());
-            if ('server' in bench.dataset) this.add_server(bench.dataset.server.split('/').pop());
+            const server = 'server' in bench.dataset ? [this.add_server(bench.dataset.server.split('/').pop())] : [];
+            this.row = row([...this.fields.labels, this.with, run, stop, this.back, ...server, status], () => this.runner.start());
             bench.replaceChildren(this.row);
             bench.setAttribute('role', 'group');
             bench.setAttribute('aria-label', this.name);
@@ -274,7 +282,7 @@
             this.update();
         }
 
-        /// The first program can be left running, in a pane of its own beneath the scene.
+        /// The first program can be left running, in a pane of its own beneath the scene; returns the button for that.
         add_server(program) {
             this.pane = element('div', 'pane');
             this.pane.setAttribute('role', 'group');
@@ -296,7 +304,7 @@
                     if (event.event === 'listening') {
                         places.append(place('Address', event.address), place('Folder', event.folder));
                         places.append(
-                            element('p', '', 'Talk to it there from another terminal. It ends with Stop, or when you leave this page.'),
+                            element('p', '', END_OF_A_SERVER),
                         );
                         server.say(`Your server listens on ${event.address}`);
                     }
@@ -314,7 +322,7 @@
             this.pane.hidden = true;
             server.say('');
             this.printed.after(this.pane);
-            this.row.append(server.run);
+            return server.run;
         }
     }
 
@@ -387,11 +395,11 @@
             this.patch.hidden = true;
             this.output = element('div');
             const hint = element('p', 'hint', 'Tab leaves the editor. Ctrl-Enter or ⌘-Enter runs, F8 goes to what the compiler found.');
-            hint.id = `hint-${this.listing}-${this.file}`.replace(/[^\w-]/g, '-');
+            hint.id = `desk-hint-${document.querySelectorAll('.desk').length}`;
 
             this.fields = new Fields([]);
             this.form = this.controls();
-            this.panel.append(this.form, this.trouble, around, hint, this.first, this.elsewhere, this.patch, this.output);
+            this.panel.append(this.form, this.trouble, this.patch, around, hint, this.first, this.elsewhere, this.output);
 
             const texts = { ...this.own };
             for (const file of this.work.names) if (file in texts) texts[file] = this.work.files[file];
@@ -426,7 +434,7 @@
             this.scenes.addEventListener('change', () => this.set_fields());
             this.runner = new Runner('Run', {
                 ask: () => this.request(),
-                show: (screen) => this.output.replaceChildren(screen),
+                show: (screen) => this.show(screen),
                 hear: (event) => this.hear(event),
             });
             this.runner.has_nothing = scenes.length === 0;
@@ -469,6 +477,15 @@
             this.elsewhere.replaceChildren();
             this.output.replaceChildren();
             return this.scene.request(this.fields);
+        }
+
+        /// Brings the first lines into sight, as far as that leaves the controls where they can be seen.
+        show(screen) {
+            this.output.replaceChildren(screen);
+            const beyond = screen.getBoundingClientRect().top + OUTPUT_IN_SIGHT - innerHeight;
+            const room = this.panel.getBoundingClientRect().top - MENU_HEIGHT;
+            const top = Math.min(beyond, room);
+            if (top > 0) scrollBy({ top, behavior: 'instant' });
         }
 
         /// Takes what the compiler says about this listing's files; the rest is for the screen.
@@ -619,6 +636,11 @@
             code.append(word.includes('-') ? element('span', 'word', word) : word);
         }
         const buttons = document.querySelector('.terminal > pre > .buttons')?.cloneNode(true);
+        buttons?.firstElementChild?.addEventListener('mouseout', ({ currentTarget }) => {
+            // As mdBook's script does with those that were there when the page was loaded.
+            currentTarget.className = 'clip-button';
+            currentTarget.firstChild.textContent = '';
+        });
         if (buttons) pre.append(buttons);
         pre.append(code);
         return pre;

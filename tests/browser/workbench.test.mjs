@@ -250,7 +250,7 @@ test('an error of the compiler stands at its line, with what would mend it; appl
     await finding.waitFor(PATIENCE);
     assert.match(await finding.innerText(), /^error: mismatched types/);
     assert.match(await finding.innerText(), /help: /);
-    const line = finding.locator('xpath=preceding-sibling::*[1]');
+    const line = finding.locator('xpath=../preceding-sibling::*[1]');
     assert.match(await line.innerText(), /let name: String = "echo"/);
     assert.ok((await line.locator('.finding-at').count()) > 0);
     assert.ok((await desk.locator('.cm-findings .mark.error').count()) > 0);

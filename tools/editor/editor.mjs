@@ -81,7 +81,8 @@ class Finding extends WidgetType {
 
     toDOM() {
         const { level, message, notes = [], fixes = [] } = this.diagnostic;
-        const block = element('div', `finding ${level}`);
+        const around = element('div', 'found');
+        const block = around.appendChild(element('div', `finding ${level}`));
         block.setAttribute('role', 'note');
         const sentence = element('p', 'message');
         sentence.append(element('strong', 'level', level), `: ${message}`);
@@ -98,7 +99,7 @@ class Finding extends WidgetType {
             button.addEventListener('click', () => this.apply(this.diagnostic, fix));
             line.append(' ', button);
         }
-        return block;
+        return around;
     }
 
     ignoreEvent() {
