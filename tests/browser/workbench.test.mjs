@@ -1,0 +1,569 @@
+// The workbench, in a browser, against a real `book serve`.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { browser, serve } from './book.mjs';
+import { publish, set_theme, themes, watch } from './site.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/// A compiler may be busy, and so may the machine.
+const PATIENCE = { timeout: 60_000 };
+
+/// A small book, with all that a page can offer.
+const CHAPTER = `# Workbench
+
+\`\`\`rust
+{{#include ../listings/echo/src/bin/server.rs}}
+\`\`\`
+
+\`\`\`rust
+{{#include ../listings/echo/src/bin/client.rs}}
+\`\`\`
+
+<!-- cmdrun --strict book scene --server --input message:text=hello echo 'server' 'client {message}' 'client again' -->
+
+<!-- cmdrun --strict book scene --fails 1 --closed-port echo 'client hello' -->
+
+<!-- cmdrun --strict book scene echo 'server' 'idle &' 'stopwatch' -->
+`;
+const [ECHO, REFUSED, LONG] = ['workbench-1', 'workbench-2', 'workbench-3'];
+
+let book;
+let chromium;
+let trouble;
+let contexts = [];
+
+before(async () => {
+    book = await serve({
+        'src/SUMMARY.md': '# Summary\n\n[Introduction](introduction.md)\n\n- [Workbench](workbench.md)\n',
+        'src/introduction.md': '# Introduction\n\nNothing is run here.\n',
+        'src/workbench.md': CHAPTER,
+    });
+    chromium = await browser();
+});
+
+afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
+});
+
+after(async () => {
+    await chromium?.close();
+    await book?.stop();
+});
+
+/// The chapter, opened as `cargo book serve` says, unless `with_token` is false.
+async function open({ with_token = true, script, ...options } = {}) {
+    const context = await chromium.newContext({ viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce', ...options });
+    contexts.push(context);
+    const page = await context.newPage();
+    // The scenes' first output makes pages reload, in the middle of a test.
+    await page.routeWebSocket(/./, () => {});
+    if (script) await page.addInitScript(script);
+    trouble = watch(page, book.address);
+    if (with_token) await page.goto(book.opened);
+    await page.goto(`${book.address}/workbench.html`);
+    return page;
+}
+
+const bench = (page, id) => page.locator(`.bench[data-scene="${id}"]`);
+const button = (where, name) => where.getByRole('button', { name, exact: true });
+
+/// Waits until it says so.
+async function says(locator, text) {
+    await locator.filter({ hasText: text }).first().waitFor(PATIENCE);
+}
+
+async function run(where, end = /^Over/) {
+    await button(where, 'Run').click();
+    await says(where.locator('.row .status'), end);
+}
+
+/// Opens the editor of a file.
+async function edit(page, file = 'src/bin/server.rs') {
+    const desk = page.locator(`.bench[data-file="${file}"] ~ .desk`).first();
+    await page.locator(`.bench[data-file="${file}"] button`).click();
+    await desk.locator('.cm-content').waitFor();
+    return desk;
+}
+
+/// Selects the first place with this text, by the keyboard.
+async function find(page, text) {
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.press('Control+f');
+    await page.locator('.cm-search input[name=search]').waitFor();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type(text);
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Escape');
+    await page.locator('.cm-search').waitFor({ state: 'detached' });
+}
+
+/// Writes a line before the first one with this text.
+async function insert_before(page, text, line) {
+    await find(page, text);
+    await page.keyboard.press('Home');
+    await page.keyboard.insertText(`${line}\n    `);
+}
+
+const kept = (page) => page.evaluate(() => JSON.parse(localStorage.getItem('workbench:echo') ?? '{}'));
+
+/// The programs of the book's copy that run now.
+function processes(name) {
+    return readdirSync('/proc').filter((id) => {
+        try {
+            const path = readlinkSync(`/proc/${id}/exe`);
+            return path.startsWith(book.folder) && path.endsWith(`/${name}`);
+        } catch {
+            return false;
+        }
+    });
+}
+
+async function until(what, is_so, milliseconds = 10_000) {
+    const end = Date.now() + milliseconds;
+    while (!(await is_so())) {
+        assert.ok(Date.now() < end, `it takes too long until ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+}
+
+/// What a server answers to these words.
+function ask(address, words) {
+    return new Promise((resolve, reject) => {
+        const port = Number(address.split(':').pop());
+        const socket = connect(port, '127.0.0.1', () => socket.end(words));
+        let answer = '';
+        socket.on('data', (data) => (answer += data));
+        socket.on('end', () => resolve(answer));
+        socket.on('error', reject);
+    });
+}
+
+test('a page that is only read asks the workbench for nothing', async () => {
+    const asked = [];
+    const page = await open();
+    page.on('request', (request) => request.url().includes('__workbench') && asked.push(request.url()));
+    await page.reload({ waitUntil: 'networkidle' });
+    assert.ok(await button(bench(page, ECHO), 'Run').isVisible());
+    assert.deepEqual(asked, []);
+    assert.deepEqual(trouble, []);
+});
+
+test('a scene runs in the place of what it printed, and what it printed comes back', async () => {
+    const page = await open();
+    const scene = bench(page, ECHO);
+    const printed = page.locator(`.bench[data-scene="${ECHO}"] ~ .scene:not(.live)`).first();
+    const commands = await printed.locator('pre > code').allTextContents();
+    await run(scene);
+    const live = page.locator('.scene.live');
+    assert.deepEqual(
+        (await live.locator('pre > code').allTextContents()).map((text) => text.trim()),
+        commands.map((text) => text.trim()),
+    );
+    assert.match(await live.locator('.terminal').first().locator('.stdout').innerText(), /^listening on /);
+    const stderr = live.locator('.terminal').first().locator('.stderr').first();
+    assert.match(await stderr.innerText(), /echoed 5 bytes/);
+    assert.match(await stderr.evaluate((each) => getComputedStyle(each, '::before').content), /stderr/);
+    assert.equal(await live.locator('.terminal').nth(1).locator('.output').innerText(), 'hello\n');
+    assert.ok(await printed.isHidden());
+    await button(scene, 'As printed').click();
+    assert.ok(await printed.isVisible());
+    assert.equal(await live.count(), 0);
+    assert.deepEqual(trouble, []);
+});
+
+test("the command of a run is copied by mdBook's button, as it is", async () => {
+    const page = await open({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await run(bench(page, ECHO));
+    const terminal = page.locator('.scene.live .terminal').nth(1);
+    await terminal.locator('.clip-button').focus();
+    await page.keyboard.press('Enter');
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(copied.trim(), 'cargo run -q -p echo --bin client -- hello');
+});
+
+test('a program that fails shows its exit code', async () => {
+    const page = await open();
+    await run(bench(page, REFUSED), 'Over, with exit code 1');
+    assert.equal(await page.locator('.scene.live .exit').innerText(), 'exit code 1');
+    assert.match(await page.locator('.scene.live .stderr').innerText(), /Connection refused/);
+});
+
+test('a scene takes the arguments that its author allows, and says what is wrong with others', async () => {
+    const page = await open();
+    const scene = bench(page, ECHO);
+    const message = scene.getByLabel('message');
+    assert.equal(await message.inputValue(), 'hello');
+    await message.fill("two words <b>and</b> 'quotes' $(id)");
+    await page.keyboard.press('Enter');
+    await says(scene.locator('.status'), /^Over$/);
+    const client = page.locator('.scene.live .terminal').nth(1).locator('.output');
+    assert.equal(await client.innerText(), "two words <b>and</b> 'quotes' $(id)\n");
+    // What the browser lets through, the server refuses.
+    await message.fill('-x');
+    await button(scene, 'Run').click();
+    await says(scene.locator('.status'), 'must not look like an option');
+});
+
+test('a scene that takes long is stopped, and its programs are gone', async () => {
+    const page = await open();
+    const scene = bench(page, LONG);
+    await button(scene, 'Run').click();
+    await until('its programs run', () => processes('stopwatch').length > 0);
+    await button(scene, 'Stop').click();
+    await says(scene.locator('.status'), /^Stopped$/);
+    await until('they are gone', () => ['server', 'idle', 'stopwatch'].every((name) => processes(name).length === 0), 3000);
+    assert.equal(await button(scene, 'Stop').evaluate((each) => each === document.activeElement), true, 'the focus stays');
+});
+
+test('whoever leaves the page stops its runs', async () => {
+    const page = await open();
+    await button(bench(page, LONG), 'Run').click();
+    await until('its programs run', () => processes('stopwatch').length > 0);
+    await page.goto(`${book.address}/introduction.html`);
+    await until('they are gone', () => ['server', 'idle', 'stopwatch'].every((name) => processes(name).length === 0), 3000);
+});
+
+test('without the token a page says where to get it', async () => {
+    const page = await open({ with_token: false });
+    await run(bench(page, ECHO), /open the address that `cargo book serve` has printed/);
+    await page.locator('.bench[data-file="src/bin/server.rs"] button').click();
+    await says(page.locator('.bench[data-file="src/bin/server.rs"] .status'), /open the address that/);
+    assert.ok(await page.locator('.bench[data-file="src/bin/server.rs"] + pre').isVisible());
+});
+
+test('an error of the compiler stands at its line, with what would mend it; applied, it does', async () => {
+    const page = await open();
+    const desk = await edit(page);
+    await insert_before(page, 'let listener', 'let name: String = "echo";');
+    await page.keyboard.press('Control+Enter');
+    const finding = desk.locator('.finding.error');
+    await finding.waitFor(PATIENCE);
+    assert.match(await finding.innerText(), /^error: mismatched types/);
+    assert.match(await finding.innerText(), /help: /);
+    const line = finding.locator('xpath=../preceding-sibling::*[1]');
+    assert.match(await line.innerText(), /let name: String = "echo"/);
+    assert.ok((await line.locator('.finding-at').count()) > 0);
+    assert.ok((await desk.locator('.cm-findings .mark.error').count()) > 0);
+    assert.equal(await desk.locator('.scene.live .terminal').count(), 0, 'nothing has been run');
+    // It stays there while the reader types above it.
+    await insert_before(page, 'let listener', '');
+    await find(page, 'fn main');
+    await page.keyboard.press('Home');
+    await page.keyboard.insertText('// a line\n// and another\n');
+    assert.match(await line.innerText(), /let name: String = "echo"/);
+
+    await finding.getByRole('button', { name: /^Apply/ }).first().click();
+    await finding.waitFor({ state: 'detached' });
+    assert.match(Object.values(await kept(page))[0], /let name: String = "echo"\.(to_string|into|to_owned)\(\);/);
+    assert.ok(await desk.locator('.cm-content').evaluate((each) => each === document.activeElement), 'the focus is in the text');
+    // Now there is a warning, and it runs.
+    await run(desk, /^Over; the compiler has a warning/);
+    assert.match(await desk.locator('.finding.warning').innerText(), /^warning: unused variable: `name`/);
+    assert.equal(await desk.locator('.scene.live .terminal').nth(1).locator('.output').innerText(), 'hello\n');
+    await desk.locator('.finding.warning').getByRole('button', { name: /^Apply/ }).click();
+    await run(desk, /^Over$/);
+    assert.equal(await desk.locator('.finding').count(), 0);
+    // Applying can be undone, as typing can.
+    await desk.locator('.cm-content').focus();
+    await page.keyboard.press('Control+z');
+    await until('it is as before', async () => !/let _name/.test(Object.values(await kept(page))[0]));
+    assert.deepEqual(trouble, []);
+});
+
+test('what the compiler finds in another file leads there', async () => {
+    const page = await open();
+    const desk = await edit(page);
+    await desk.getByLabel('File').selectOption('src/bin/client.rs');
+    await desk.locator('.cm-content').focus();
+    await insert_before(page, 'let mut stream', 'let number: u8 = true;');
+    await desk.getByLabel('File').selectOption('src/bin/server.rs');
+    await run(desk, 'does not compile');
+    const elsewhere = desk.locator('.elsewhere button');
+    await elsewhere.waitFor();
+    assert.match(await elsewhere.innerText(), /^Open src\/bin\/client\.rs, line \d+$/);
+    await elsewhere.click();
+    assert.equal(await desk.getByLabel('File').inputValue(), 'src/bin/client.rs');
+    await says(desk.locator('.finding.error'), 'mismatched types');
+});
+
+test('a change survives a reload, its scenes say that they run with it, and can run without', async () => {
+    const page = await open();
+    const desk = await edit(page);
+    await find(page, 'listening on');
+    await page.keyboard.insertText('now listening on');
+    await button(desk, 'Close').click();
+    await page.reload();
+    const edit_button = page.locator('.bench[data-file="src/bin/server.rs"] button');
+    assert.equal(await edit_button.innerText(), 'Edit (changed)');
+    const scene = bench(page, ECHO);
+    const choice = scene.getByLabel('with your changes to echo: server.rs');
+    assert.ok(await choice.isChecked());
+    // A server must say where it listens; the scene waits for that.
+    await button(scene, 'Run').click();
+    await says(page.locator('.scene.live .stdout'), 'now listening on');
+    await button(scene, 'Stop').click();
+    await choice.uncheck();
+    await run(scene);
+    assert.match(await page.locator('.scene.live .stdout').first().innerText(), /^listening on/);
+    // The text is there when the editor is opened again.
+    const again = await edit(page);
+    await find(page, 'now listening on');
+    assert.equal(await again.getByLabel('File').locator('option:checked').innerText(), 'src/bin/server.rs (changed)');
+});
+
+test('changes are shown as a patch that git takes; a reset, pressed twice, takes them back', async () => {
+    const page = await open();
+    const desk = await edit(page);
+    await button(desk, 'Changes').click();
+    await says(desk.locator('.patch'), 'You have changed nothing');
+    await desk.locator('.cm-content').focus();
+    await insert_before(page, 'let listener', '// é 🦀 <b>');
+    await button(desk, 'Changes').click();
+    await says(desk.locator('.diff'), '🦀');
+    const [download] = await Promise.all([page.waitForEvent('download'), desk.getByText('Save as patch').click()]);
+    assert.equal(download.suggestedFilename(), 'echo.patch');
+    const patch = readFileSync(await download.path(), 'utf8');
+    assert.equal(await desk.locator('.diff').innerText(), patch);
+    writeFileSync(join(book.folder, 'target', 'echo.patch'), patch);
+    execFileSync('git', ['apply', '--check', join('target', 'echo.patch')], { cwd: book.folder });
+    await button(desk, 'Reset').click();
+    assert.deepEqual(Object.keys(await kept(page)), ['src/bin/server.rs']);
+    await button(desk, 'Reset: sure?').click();
+    assert.deepEqual(await kept(page), {});
+    assert.equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('workbench')).length), 0);
+    // Undo brings it back.
+    await desk.locator('.cm-content').focus();
+    await page.keyboard.press('Control+z');
+    await until('it is back', async () => 'src/bin/server.rs' in (await kept(page)));
+});
+
+test('a browser that keeps nothing says so, and goes on', async () => {
+    const page = await open({ script: () => (Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }) });
+    const desk = await edit(page);
+    await insert_before(page, 'let listener', '// mine');
+    await says(desk.locator('.trouble'), 'does not keep your changes');
+    await run(desk, /^Over$/);
+});
+
+test('a listing that has changed since is said to have, and the change is kept', async () => {
+    const page = await open();
+    await page.evaluate(() => {
+        localStorage.setItem('workbench:echo', '{"src/bin/server.rs":"fn main() {}\\n"}');
+        localStorage.setItem('workbench-begun:echo', '{"src/bin/server.rs":"what it was\\n"}');
+    });
+    await page.reload();
+    const desk = await edit(page);
+    await says(desk.locator('.trouble'), 'src/bin/server.rs has changed since you changed yours');
+    assert.equal(await desk.locator('.cm-line').first().innerText(), 'fn main() {}');
+});
+
+test('a server that is left running can be talked to, and ends with its page', async () => {
+    const page = await open();
+    await button(bench(page, ECHO), 'Leave the server running').click();
+    const pane = page.locator('.pane');
+    await pane.getByText('Address').waitFor(PATIENCE);
+    const address = await pane.locator('.place code').first().innerText();
+    assert.equal(await ask(address, 'from outside'), 'from outside');
+    await says(pane.locator('.stderr'), 'echoed 12 bytes');
+    // Stop ends it; and started again, leaving the page does.
+    await button(pane, 'Stop your server').click();
+    await says(pane.locator('.status'), 'Stopped');
+    await until('it is gone', () => processes('server').length === 0);
+    await button(bench(page, ECHO), 'Leave the server running').click();
+    await pane.getByText('Address').waitFor(PATIENCE);
+    assert.equal(await page.locator('.pane:visible').count(), 1);
+    assert.equal(await ask(await pane.locator('.place code').first().innerText(), 'again'), 'again');
+    await page.close();
+    await until('it is gone', () => processes('server').length === 0);
+});
+
+test('without a mouse: from the first run to a server that answers in capitals', async () => {
+    const page = await open();
+    const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
+    const tab_to = async (name, back = false) => {
+        for (let count = 0; count < 200; count += 1) {
+            await page.keyboard.press(back ? 'Shift+Tab' : 'Tab');
+            if ((await focused()) === name) return;
+        }
+        assert.fail(`Tab does not lead to ${name}`);
+    };
+    await tab_to('Run');
+    await page.keyboard.press('Enter');
+    await says(bench(page, ECHO).locator('.status'), /^Over$/);
+    assert.equal(await focused(), 'Run', 'the focus stays');
+    await tab_to('Edit: src/bin/server.rs', true);
+    await page.keyboard.press('Enter');
+    await page.locator('.desk .cm-content').waitFor();
+    assert.equal(await focused(), 'src/bin/server.rs');
+    // Neither the arrows nor mdBook's letters turn the page.
+    for (const key of ['ArrowRight', 'ArrowLeft', 's', 'Backspace']) await page.keyboard.press(key);
+    await insert_before(page, 'echo::write_all_within', 'buffer[..length].make_ascii_uppercase();');
+    await page.keyboard.press('Control+Enter');
+    await says(page.locator('.desk .row .status'), /^Over, with exit code 1/);
+    await says(page.locator('.desk .stderr'), 'the answer is not the message');
+    // No trap: Tab leads out of the editor, and Shift-Tab too.
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.closest('.cm-editor')), null);
+    await tab_to('Leave the server running');
+    await page.keyboard.press('Space');
+    await page.locator('.pane').getByText('Address').waitFor(PATIENCE);
+    assert.equal(await ask(await page.locator('.pane .place code').first().innerText(), 'hello'), 'HELLO');
+    assert.ok(page.url().endsWith('/workbench.html'));
+    assert.deepEqual(trouble, []);
+});
+
+/// All at once: the editor, what the compiler says, a patch, a run's output, a server that runs.
+async function everything(page) {
+    const desk = await edit(page);
+    await insert_before(page, 'let listener', 'let name = String::new();');
+    await run(desk);
+    await desk.locator('.finding.warning').waitFor();
+    await desk.locator('.cm-content').focus();
+    await insert_before(page, 'let listener', 'let other: String = "";');
+    await run(desk, 'does not compile');
+    await desk.locator('.finding.error').waitFor();
+    await button(desk, 'Changes').click();
+    await desk.locator('.diff').waitFor();
+    const scene = bench(page, ECHO);
+    await scene.getByRole('checkbox').uncheck();
+    await run(scene);
+    await button(scene, 'Leave the server running').click();
+    await page.locator('.pane').getByText('Address').waitFor(PATIENCE);
+    await desk.locator('.cm-content').focus();
+    await page.keyboard.press('Control+f');
+    await page.locator('.cm-search').waitFor();
+}
+
+for (const [width, height] of [
+    [1280, 860],
+    [390, 844],
+]) {
+    test(`everything that is open can be read by everyone, ${width} pixels wide`, async () => {
+        const page = await open({ viewport: { width, height } });
+        await everything(page);
+        await page.evaluate(axe);
+        for (const theme of themes) {
+            await set_theme(page, theme);
+            const found = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
+            const nodes = found.violations.flatMap(({ id, nodes }) =>
+                nodes.map((node) => `${id}: ${node.target.join(' ')} ${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`),
+            );
+            assert.deepEqual(nodes, [], theme);
+        }
+        const beyond = await page.evaluate(() => {
+            scrollTo(10_000, scrollY);
+            const { scrollWidth, clientWidth } = document.querySelector('.content');
+            return [scrollX, scrollWidth - clientWidth];
+        });
+        assert.deepEqual(beyond, [0, 0], 'the page does not scroll sideways, and nothing is cut off');
+        const small = await page.evaluate(() =>
+            [...document.querySelectorAll(':is(.bench, .desk, .pane, .live) :is(button, select, input, a)')]
+                .filter((each) => each.checkVisibility())
+                .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
+                .filter(([, { width, height }]) => width < 24 || height < 24)
+                .map(([html, { width, height }]) => `${html} ${width} × ${height}`),
+        );
+        assert.deepEqual(small, []);
+        assert.deepEqual(trouble, []);
+    });
+}
+
+test('paper has the text of the book, and no controls', async () => {
+    const page = await open();
+    await edit(page);
+    await page.emulateMedia({ media: 'print' });
+    assert.equal(await page.locator('main :is(button, select, input):not(.buttons button):visible').count(), 0);
+    assert.ok(await page.locator('.bench[data-file="src/bin/server.rs"] + pre').isVisible());
+});
+
+test('a program that prints without end does not freeze the page', async (context) => {
+    const page = await open();
+    const desk = await edit(page);
+    await insert_before(page, 'let listener', 'loop { println!("<b>a line</b>"); }');
+    await page.evaluate(() => {
+        globalThis.longest = 0;
+        new PerformanceObserver((list) => {
+            for (const { duration } of list.getEntries()) globalThis.longest = Math.max(globalThis.longest, duration);
+        }).observe({ type: 'longtask' });
+    });
+    await button(desk, 'Run').click();
+    await says(desk.locator('.row .status'), /64 KiB|printed/);
+    assert.ok((await desk.locator('.scene.live .output').first().innerText()).includes('<b>a line</b>'));
+    const longest = await page.evaluate(() => globalThis.longest);
+    context.diagnostic(`the page was busy for ${Math.round(longest)} ms at most`);
+    assert.ok(longest < 2000);
+});
+
+test('a page loads beside twenty runs', async (context) => {
+    const page = await open();
+    const [{ name, value }] = (await page.context().cookies()).filter(({ name }) => name.startsWith('workbench'));
+    const headers = { 'Content-Type': 'application/json', Origin: book.address, Cookie: `${name}=${value}` };
+    const median = (list) => list.toSorted((one, other) => one - other)[Math.floor(list.length / 2)];
+    const load = async () => {
+        const start = performance.now();
+        await page.goto(`${book.address}/workbench.html`, { waitUntil: 'load' });
+        return performance.now() - start;
+    };
+    const alone = [];
+    const beside = [];
+    let ended = 0;
+    for (let round = 0; round < 3; round += 1) {
+        for (let count = 0; count < 5; count += 1) alone.push(await load());
+        let is_over = false;
+        const runs = Array.from({ length: 20 }, async () => {
+            while (!is_over) {
+                const body = JSON.stringify({ scene: ECHO });
+                const response = await fetch(`${book.address}/__workbench/run`, { method: 'POST', headers, body });
+                assert.equal(response.status, 200);
+                assert.match(await response.text(), /"over"/);
+                ended += 1;
+            }
+        });
+        for (let count = 0; count < 5; count += 1) beside.push(await load());
+        is_over = true;
+        await Promise.all(runs);
+    }
+    const [first, second] = [median(alone), median(beside)];
+    context.diagnostic(
+        `median of 15 loads: ${first.toFixed(0)} ms alone, ${second.toFixed(0)} ms beside twenty runs (${ended} ended): ${(second / first).toFixed(2)}`,
+    );
+    assert.ok(second / first < 2);
+});
+
+test('a book that is published has no controls, and asks no workbench', async () => {
+    const published = await publish();
+    const page = await chromium.newPage();
+    const asked = [];
+    page.on('request', (request) => /workbench/.test(request.url()) && asked.push(request.url()));
+    await page.goto(`${published.address}/echo.html`, { waitUntil: 'networkidle' });
+    assert.equal(await page.locator('.bench :is(button, input), [data-scene], [data-listing]').count(), 0);
+    assert.deepEqual(asked, []);
+    await page.close();
+    await published.stop();
+});
+
+test('the editor that is committed is what its sources make, and not large', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'editor-'));
+    try {
+        for (const name of ['package.json', 'package-lock.json', 'build.mjs', 'editor.mjs']) {
+            cpSync(join(root, 'tools', 'editor', name), join(folder, name));
+        }
+        execFileSync('npm', ['ci', '--silent', '--no-audit', '--no-fund'], { cwd: folder });
+        execFileSync('npm', ['run', '--silent', 'build', '--', join(folder, 'made.js')], { cwd: folder });
+        const committed = join(root, 'theme', 'editor.js');
+        assert.ok(readFileSync(join(folder, 'made.js')).equals(readFileSync(committed)), '`npm run build` in tools/editor makes another one');
+        assert.ok(statSync(committed).size < 500_000);
+    } finally {
+        rmSync(folder, { recursive: true, force: true });
+    }
+});
