@@ -47,10 +47,26 @@ impl Served {
         served
     }
 
+    /// The same with other arguments besides.
+    #[track_caller]
+    pub fn start_with(project: &Project, arguments: &[&str]) -> Served {
+        let mut served = Served::begin_with(project, arguments);
+        served.wait_until_ready();
+        served
+    }
+
     /// Starts it. The first build is then under way.
     pub fn begin(project: &Project) -> Served {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
+        Served::begin_with(project, &[])
+    }
+
+    fn begin_with(project: &Project, arguments: &[&str]) -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
+        // SAFETY: what a project does before the tool starts may be done between fork and exec.
+        unsafe { command.pre_exec(project.before) };
+        let mut child = command
             .args(["serve", "--no-open", "--port", "0"])
+            .args(arguments)
             .current_dir(&project.root)
             .env("TMPDIR", project.temporary())
             .stdin(Stdio::null())
@@ -135,10 +151,7 @@ impl Served {
 
     /// Opens a connection.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port())).expect("a connection");
-        stream.set_read_timeout(Some(DEADLINE)).expect("an option");
-        stream.set_write_timeout(Some(DEADLINE)).expect("an option");
-        stream
+        connect(self.port())
     }
 
     /// The answer to a request as a browser sends it.
@@ -156,11 +169,7 @@ impl Served {
     /// The answer to whatever `request` is.
     #[track_caller]
     pub fn ask_raw(&self, request: &[u8]) -> Response {
-        let mut stream = self.connect();
-        stream.write_all(request).expect("it takes the request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer in time");
-        Response::parse(&answer)
+        ask_raw(self.port(), request)
     }
 
     /// Asks for a WebSocket with these headers, besides those that every such request has. None if it is refused.
@@ -248,6 +257,24 @@ impl Drop for Served {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Opens a connection to a server on this machine.
+pub fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
+    stream.set_read_timeout(Some(DEADLINE)).expect("an option");
+    stream.set_write_timeout(Some(DEADLINE)).expect("an option");
+    stream
+}
+
+/// What it answers to whatever `request` is.
+#[track_caller]
+pub fn ask_raw(port: u16, request: &[u8]) -> Response {
+    let mut stream = connect(port);
+    stream.write_all(request).expect("it takes the request");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer in time");
+    Response::parse(&answer)
 }
 
 /// A request without a body, after which the connection ends unless it says otherwise.
