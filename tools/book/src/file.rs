@@ -1,8 +1,10 @@
-//! Reading a file that may be anything: a pipe to which nobody writes, or a device that never ends.
+//! Reading a file that may be anything: a pipe to which nobody writes, or a device that never ends. And removing a folder in which there
+//! may be anything.
 
-use std::fs::{self, File};
-use std::io::{self, Error, Read};
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Error, ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// The text of a regular file of at most `limit` bytes.
 pub fn read(path: &Path, limit: usize) -> io::Result<String> {
@@ -20,4 +22,84 @@ pub fn read(path: &Path, limit: usize) -> io::Result<String> {
         .take(limit as u64)
         .read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// How often it is tried, if somebody else removes the same folder.
+const ATTEMPTS: usize = 3;
+
+/// Removes a folder that programs have written into: it may be deeper than paths can be long, or than a process can have open files, and
+/// its owner may be forbidden to look into parts of it.
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
+    let mut result = Ok(());
+    for _ in 0..ATTEMPTS {
+        result = match flatten(folder).and_then(|()| fs::remove_dir(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result,
+        };
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// Removes what is in a folder: what is in the folders there comes up into it first, and theirs, and so on.
+fn flatten(folder: &Path) -> io::Result<()> {
+    let mut folders: Vec<PathBuf> = vec![folder.into()];
+    let mut next = 0;
+    while let Some(current) = folders.get(next).cloned() {
+        let _ = fs::set_permissions(&current, Permissions::from_mode(0o700));
+        for entry in fs::read_dir(&current)?.flatten() {
+            let path = entry.path();
+            // What somebody else has removed meanwhile is gone as well.
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let _ = fs::remove_file(path);
+            } else if next == 0 {
+                folders.push(path);
+            } else {
+                let up = folder.join(format!(".up-{}-{}", std::process::id(), folders.len()));
+                if fs::rename(&path, &up).is_ok() {
+                    folders.push(up);
+                }
+            }
+        }
+        if next > 0 {
+            let _ = fs::remove_dir(&current);
+        }
+        next += 1;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_removed_however_deep_it_is_and_no_link_is_followed() {
+        let all = tempfile::tempdir().unwrap();
+        let (other, folder) = (all.path().join("other"), all.path().join("folder"));
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), "precious").unwrap();
+        fs::create_dir_all(folder.join("a/b/c")).unwrap();
+        fs::write(folder.join("a/b/file"), "").unwrap();
+        for place in ["link", "a/link", "a/b/c/link"] {
+            std::os::unix::fs::symlink(&other, folder.join(place)).unwrap();
+        }
+        fs::set_permissions(folder.join("a/b"), Permissions::from_mode(0)).unwrap();
+        // Longer than a path may be: each of these is put around the last one.
+        let name = "x".repeat(200);
+        let (one, two) = (all.path().join("one"), all.path().join("two"));
+        fs::create_dir(&one).unwrap();
+        for _ in 0..100 {
+            fs::create_dir(&two).unwrap();
+            fs::rename(&one, two.join(&name)).unwrap();
+            fs::rename(&two, &one).unwrap();
+        }
+        fs::rename(&one, folder.join("deep")).unwrap();
+        remove_folder(&folder).unwrap();
+        assert!(!folder.exists());
+        assert_eq!(fs::read_to_string(other.join("file")).unwrap(), "precious");
+        remove_folder(&folder).unwrap();
+    }
 }

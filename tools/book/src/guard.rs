@@ -19,7 +19,8 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 
-use crate::limits::Usage;
+use crate::file;
+use crate::limits::{self, Usage};
 use crate::namespace::Own;
 use crate::process::{self, Process};
 
@@ -56,7 +57,7 @@ pub struct Job {
     pub alone: Option<u64>,
     /// What a scene has of its own: a little internet, say.
     pub own: Option<Own>,
-    /// Whether it compiles: in the reader's own environment, as all of the book is compiled, and with no limit but its deadline.
+    /// Whether it compiles: in the reader's own environment, as all of the book is compiled, and with the memory that this takes.
     #[serde(default)]
     pub compiles: bool,
     /// What else will be removed afterwards.
@@ -90,14 +91,23 @@ impl Job {
 
     /// Removes what the tool would have removed: nobody else is left to do it.
     fn clear_up(&self) -> Result<()> {
-        // Other guards remove the same folder: the last one finds nobody else's files coming into it.
-        let jobs = self.folder().parent();
-        for folder in self.scratch.as_deref().into_iter().chain(jobs) {
-            match fs::remove_dir_all(folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).context("cannot remove the folder of a job");
-                }
-                _ => {}
+        if let Some(scratch) = &self.scratch {
+            file::remove_folder(scratch).context("cannot remove a copy")?;
+        }
+        // Other guards remove the same folders: the last one finds nobody else's files coming into them. And a job may have had no
+        // guard yet.
+        let prefix = folder_prefix(self.tool);
+        let is_ours = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(&prefix))
+        };
+        let ours = self.report.ancestors().find(|folder| is_ours(folder));
+        let Some(state) = ours.and_then(Path::parent) else {
+            return Ok(());
+        };
+        for entry in fs::read_dir(state)?.flatten() {
+            if is_ours(&entry.path()) {
+                file::remove_folder(&entry.path()).context("cannot remove the folder of a job")?;
             }
         }
         Ok(())
@@ -107,6 +117,11 @@ impl Job {
     pub fn folder(&self) -> &Path {
         self.report.parent().unwrap_or(Path::new("."))
     }
+}
+
+/// What the names of the folders begin with that a tool makes for jobs.
+pub fn folder_prefix(tool: u32) -> String {
+    format!("jobs-{tool}-")
 }
 
 /// How a command went.
@@ -180,12 +195,18 @@ fn watch(
     told_to_stop: &AtomicBool,
     told: &mut usize,
 ) -> Result<ExitStatus> {
-    let mut usage = Usage::new(job.folder());
+    let mut usage = (job.purpose == Purpose::Live).then(|| {
+        let memory = match job.compiles {
+            true => limits::COMPILER_MEMORY,
+            false => limits::MEMORY,
+        };
+        Usage::new(job.folder(), memory)
+    });
     loop {
         process.look()?;
         if job.purpose == Purpose::Live {
             pass_on(process, told)?;
-            if !job.compiles {
+            if let Some(usage) = &mut usage {
                 usage.check()?;
             }
         }

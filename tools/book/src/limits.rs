@@ -2,7 +2,9 @@
 //!
 //! The kernel limits each process, where it can do that (getrlimit(2)); what all of them use together is counted by the guard, on Linux.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -17,11 +19,15 @@ use crate::process::Process;
 /// Programs at once; a shell and the tool are among them.
 const PROCESSES: usize = 64;
 /// Bytes of memory that all programs use together.
-const MEMORY: u64 = 512 << 20;
+pub const MEMORY: u64 = 512 << 20;
+/// The same for a compiler, which is told what to read and to compute by what it compiles.
+pub const COMPILER_MEMORY: u64 = 2 << 30;
 /// Bytes of addresses that one program may have: it uses fewer, and a thousand threads need a great many.
 const ADDRESSES: u64 = 8 << 30;
 /// Bytes in files.
 const DISK: u64 = 16 << 20;
+/// What a file takes at least, though nothing may be in it.
+const BLOCK: u64 = 4096;
 /// How often it is looked what is used.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -53,14 +59,16 @@ pub fn met(status: ExitStatus) -> Option<String> {
 /// Watches what the descendants of this process use.
 pub struct Usage {
     folder: PathBuf,
+    memory: u64,
     looked: Instant,
 }
 
 impl Usage {
-    /// Files are counted in `folder`.
-    pub fn new(folder: &Path) -> Usage {
+    /// They may use so many bytes of memory. Files are counted in `folder`.
+    pub fn new(folder: &Path, memory: u64) -> Usage {
         Usage {
             folder: folder.into(),
+            memory,
             looked: Instant::now(),
         }
     }
@@ -71,6 +79,7 @@ impl Usage {
             return Ok(());
         }
         let mut memory = 0;
+        let mut hidden = BTreeMap::new();
         let mut found = vec![getpid()];
         let mut next = 0;
         while let Some(process) = found.get(next) {
@@ -81,16 +90,17 @@ impl Usage {
             );
             if next > 0 {
                 memory += resident(found[next]);
+                hidden.extend(nameless_files(found[next]));
             }
             next += 1;
         }
         ensure!(
-            memory <= MEMORY,
+            memory <= self.memory,
             "it used more than {} MiB of memory",
-            MEMORY >> 20
+            self.memory >> 20
         );
         ensure!(
-            size(&self.folder) <= DISK,
+            size(&self.folder) + hidden.values().sum::<u64>() <= DISK,
             "it wrote more than {} MiB into files",
             DISK >> 20
         );
@@ -129,14 +139,27 @@ fn resident(process: Pid) -> u64 {
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
-/// The bytes in the files of `folder`.
+/// The bytes in the files of `folder`. Links and folders take their places, too.
 fn size(folder: &Path) -> u64 {
     let files = WalkDir::new(folder).into_iter().flatten();
     files
         .filter_map(|file| file.metadata().ok())
-        .filter(|metadata| metadata.is_file())
-        .map(|metadata| metadata.len())
+        .map(|metadata| metadata.len().max(BLOCK))
         .sum()
+}
+
+/// The files that a process has open and that are in no folder any more, or never were (unlink(2), memfd_create(2)), and their bytes.
+fn nameless_files(process: Pid) -> Vec<((u64, u64), u64)> {
+    let open = fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero()));
+    let files = open
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|file| fs::metadata(file.path()).ok())
+        .filter(|metadata| metadata.is_file() && metadata.nlink() == 0);
+    files
+        .map(|metadata| ((metadata.dev(), metadata.ino()), metadata.len().max(BLOCK)))
+        .collect()
 }
 
 /// How long a program may do nothing.
@@ -157,7 +180,7 @@ impl Idle {
 
     /// Fails if `process` has not done anything for too long: it has printed nothing, and none of its threads has woken up.
     pub fn check(&mut self, process: &Process) -> Result<()> {
-        let seen = (process.output.len(), process.id().map_or(0, wakes));
+        let seen = (process.output.len(), process.id().map_or(0, worked));
         if seen != self.seen {
             self.seen = seen;
             self.since = Instant::now();
@@ -176,20 +199,18 @@ fn said(time: Duration) -> String {
     }
 }
 
-/// How often threads of the process have waited for something, and so have woken up since (proc_pid_status(5)).
-fn wakes(process: Pid) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
-    let statuses = threads
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
-    statuses
-        .filter_map(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-            line.trim().parse::<u64>().ok()
-        })
-        .sum()
+/// For how many nanoseconds all threads of the process have worked: who wakes up works. Not from /proc, where it has another number than
+/// here if this process has process numbers of its own (pid_namespaces(7)).
+#[cfg(target_os = "linux")]
+fn worked(process: Pid) -> u64 {
+    use nix::time::ClockId;
+
+    let process = nix::unistd::Pid::from_raw(process.as_raw_nonzero().get());
+    let time = ClockId::pid_cpu_clock_id(process).and_then(ClockId::now);
+    time.map_or(0, |time| Duration::from(time).as_nanos() as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn worked(_: Pid) -> u64 {
+    0
 }

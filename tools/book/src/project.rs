@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
 
+use crate::file;
+
 /// The folder that holds `book.toml`, `src/` and `listings/`.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -71,7 +73,7 @@ fn remove_leftovers(state: &Path) {
         // Somebody else's process is there, though it may not be killed.
         let is_gone = |process| rustix::process::test_kill_process(process) == Err(Errno::SRCH);
         if process.is_some_and(is_gone) {
-            let _ = fs::remove_dir_all(entry.path());
+            let _ = file::remove_folder(&entry.path());
         }
     }
 }

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::compile::{self, Profile};
 use crate::directive::{Directive, Part, Place};
-use crate::guard::{Job, Purpose, Report};
+use crate::file;
+use crate::guard::{self, Job, Purpose, Report};
 use crate::namespace::{self, Own};
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
@@ -164,7 +165,7 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
 impl Jobs {
     pub fn new(project: &Project, tool: &Path) -> Result<Jobs> {
         let folder = tempfile::Builder::new()
-            .prefix(&format!("jobs-{}-", std::process::id()))
+            .prefix(&guard::folder_prefix(std::process::id()))
             .tempdir_in(project.make_state()?)
             .context("cannot make a folder for jobs")?;
         Ok(Jobs {
@@ -213,6 +214,13 @@ impl Jobs {
         };
         let path = job.write(folder.path())?;
         Ok((folder, job, path))
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        // The next one removes what is left.
+        let _ = file::remove_folder(self.folder.path());
     }
 }
 

@@ -116,6 +116,11 @@ fn router(pages: &Path, port: u16, builds: Builds, workbench: Arc<Workbench>) ->
         .layer(middleware::from_fn_with_state(workbench, workbench::greet))
         .layer(set(header::CACHE_CONTROL, "no-store"))
         .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // Nobody is to be led to click here while they see something else. mdBook shows its own table of contents in a frame.
+        .layer(set(
+            header::CONTENT_SECURITY_POLICY,
+            "frame-ancestors 'self'",
+        ))
         .layer(middleware::from_fn_with_state(guard, only_this_machine))
 }
 

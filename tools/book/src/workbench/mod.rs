@@ -54,8 +54,6 @@ const REQUEST: usize = 1 << 20;
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// How often a run that is silent says that it is there. If the browser is gone, that is noticed then.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Events that wait for a slow browser; then the programs' output waits.
-const EVENTS: usize = 64;
 
 /// All that runs need.
 pub struct Workbench {
@@ -178,6 +176,10 @@ impl Workbench {
         let wrong = StatusCode::UNPROCESSABLE_ENTITY;
         scene.fill(&ask.inputs).map_err(refusal(wrong))?;
         if ask.alone {
+            if !scene.server {
+                let why = format!("{:?} has no server that can be left running", ask.scene);
+                return Err(Refusal(wrong, why));
+            }
             scene = scene.alone();
         }
         for (name, changes) in &ask.changes {
@@ -244,7 +246,8 @@ async fn run(
 ) -> Result<Response, Refusal> {
     let ask: Ask = read(request).await?;
     let scene = block_in_place(|| workbench.scene(&ask))?;
-    let (events, stream) = mpsc::channel(EVENTS);
+    // A browser that does not read keeps nobody waiting, least of all who watches the limits; programs can only print so much.
+    let (events, stream) = mpsc::unbounded_channel();
     let play = Play {
         project: workbench.project.clone(),
         tool: workbench.tool.clone(),
@@ -264,7 +267,7 @@ async fn run(
         let runs = Arc::clone(&workbench.runs);
         tokio::spawn(async move {
             if runs.available_permits() == 0 {
-                let _ = events.send(Event::Waiting).await;
+                let _ = events.send(Event::Waiting);
             }
             tokio::select! {
                 Ok(permit) = runs.acquire_owned() => play.start(vec![place, permit]),
@@ -341,7 +344,9 @@ impl IntoResponse for Refusal {
 }
 
 /// The events as a browser reads them (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
-fn lines(events: mpsc::Receiver<Event>) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+fn lines(
+    events: mpsc::UnboundedReceiver<Event>,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     stream::unfold(events, async |mut events| {
         let event = events.recv().await?;
         // Its texts are UTF-8, and its maps have names: it can always be written.

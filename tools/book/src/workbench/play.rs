@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::scratch::{Changes, Scratch};
 use crate::compile::{self, Profile};
@@ -36,7 +37,7 @@ pub struct Play {
     /// The first program is left running alone until it has been idle for so many seconds.
     pub alone: Option<u64>,
     /// When nobody receives them any more, it is over.
-    pub events: Sender<Event>,
+    pub events: UnboundedSender<Event>,
 }
 
 impl Play {
@@ -53,25 +54,26 @@ impl Play {
             };
             drop(permits);
             // Nobody may be there to hear it.
-            let _ = self.events.blocking_send(end);
+            let _ = self.events.send(end);
         });
     }
 
     fn play(&self, runtime: &Handle) -> Result<()> {
         let cast = self.scene.check(&self.project)?;
+        let is_changed = |listing: &&Listing| {
+            let changes = self.changes.get(&listing.name);
+            changes.is_some_and(|changes| !changes.is_empty())
+        };
+        let mut programs = BTreeMap::new();
+        for listing in cast.all().filter(|listing| !is_changed(listing)) {
+            programs.insert(listing.name.clone(), self.find(listing, &cast)?);
+        }
         let jobs = Jobs::new(&self.project, &self.tool)?;
         // What is compiled for this run alone is there until its end.
         let folder = jobs.folder()?;
-        let mut programs = BTreeMap::new();
-        for listing in cast.all() {
-            let changes = self
-                .changes
-                .get(&listing.name)
-                .filter(|changes| !changes.is_empty());
-            let place = match changes {
-                Some(changes) => self.compile(listing, changes, &cast, folder.path(), runtime)?,
-                None => self.find(listing, &cast)?,
-            };
+        for listing in cast.all().filter(is_changed) {
+            let changes = &self.changes[&listing.name];
+            let place = self.compile(listing, changes, &cast, folder.path(), runtime)?;
             programs.insert(listing.name.clone(), place);
         }
         let run = Run {
@@ -90,7 +92,7 @@ impl Play {
         let (_folder, job, path) = jobs.prepare(&run)?;
         let report = self.guard(&job, &path, runtime, |line| {
             // Nobody may be there to receive it: then the guard is told to stop.
-            let _ = self.events.blocking_send(serde_json::from_str(line)?);
+            let _ = self.events.send(serde_json::from_str(line)?);
             Ok(())
         })?;
         match (report.trouble, report.code) {
@@ -172,7 +174,9 @@ impl Play {
             .arg("guard")
             .arg(path)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            // Ctrl-C is for the tool alone: the guard is to clear up.
+            .process_group(0);
         let mut guard = guard.spawn().context("cannot start a guard")?;
         let lines = BufReader::new(guard.stdout.take().context("the guard has no output")?).lines();
         let guard = Arc::new(Mutex::new(guard));
@@ -200,7 +204,7 @@ impl Play {
 
     /// Nobody may be there to hear it.
     fn say(&self, event: Event) {
-        let _ = self.events.blocking_send(event);
+        let _ = self.events.send(event);
     }
 }
 

@@ -59,7 +59,12 @@ pub fn patch(project: &Project, listing: &Listing, changes: &Changes) -> Result<
         let path = listing.folder.join(name);
         let old = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
         let name = project.relative(&path).display().to_string();
-        let diff = TextDiff::configure().timeout(DIFF).diff_lines(&old, text);
+        // A line ends with a line feed and with nothing else, as it does for git.
+        let [old, new] = [&old, text].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
+        let diff = TextDiff::configure()
+            .newline_terminated(true)
+            .timeout(DIFF)
+            .diff_slices(&old, &new);
         let (old, new) = (format!("a/{name}"), format!("b/{name}"));
         patch += &diff.unified_diff().header(&old, &new).to_string();
     }

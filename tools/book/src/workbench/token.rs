@@ -35,10 +35,11 @@ impl Token {
         format!("?token={}", self.secret)
     }
 
-    /// The cookie's header: no script can read it, and no other site's page can have it sent.
+    /// The cookie's header: no script can read it, and no other site's page can have it sent. Other ports of this host are the same site,
+    /// a server that a reader has left running, say: their pages are at other paths.
     pub fn cookie(&self) -> String {
         format!(
-            "{}={}; Path=/; HttpOnly; SameSite=Strict",
+            "{}={}; Path=/__workbench; HttpOnly; SameSite=Strict",
             self.cookie, self.secret
         )
     }

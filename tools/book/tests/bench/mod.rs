@@ -250,7 +250,10 @@ pub fn leftovers(project: &Project) -> Vec<String> {
         let names = names.map(|entry| entry.file_name().into_string().expect("text"));
         let is_temporary = folder == project.temporary();
         found.extend(names.filter(|name| {
-            is_temporary || name.starts_with("jobs-") || name.starts_with("scratch")
+            // Those of addresses stay, as they do after a build.
+            is_temporary && !name.ends_with(".lock")
+                || name.starts_with("jobs-")
+                || name.starts_with("scratch")
         }));
     }
     found
