@@ -24,6 +24,29 @@ pub fn read(path: &Path, limit: usize) -> io::Result<String> {
     Ok(text)
 }
 
+/// A folder that is removed with this, whatever programs have written into it.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one in `parent`; its name begins with `prefix`.
+    pub fn new(parent: &Path, prefix: &str) -> io::Result<Folder> {
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+        // The crate's own way to remove it calls itself for each folder in a folder.
+        Ok(Folder(folder.keep()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The next build removes what is left.
+        let _ = remove_folder(&self.0);
+    }
+}
+
 /// How often it is tried, if somebody else removes the same folder.
 const ATTEMPTS: usize = 3;
 

@@ -28,6 +28,8 @@ const ADDRESSES: u64 = 8 << 30;
 const DISK: u64 = 16 << 20;
 /// What a file takes at least, though nothing may be in it.
 const BLOCK: u64 = 4096;
+/// Folders in one another: of more of them nobody could say how much is in them.
+const DEPTH: usize = 128;
 /// How often it is looked what is used.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -100,7 +102,7 @@ impl Usage {
             self.memory >> 20
         );
         ensure!(
-            size(&self.folder) + hidden.values().sum::<u64>() <= DISK,
+            size(&self.folder)? + hidden.values().sum::<u64>() <= DISK,
             "it wrote more than {} MiB into files",
             DISK >> 20
         );
@@ -140,12 +142,17 @@ fn resident(process: Pid) -> u64 {
 }
 
 /// The bytes in the files of `folder`. Links and folders take their places, too.
-fn size(folder: &Path) -> u64 {
-    let files = WalkDir::new(folder).into_iter().flatten();
-    files
-        .filter_map(|file| file.metadata().ok())
-        .map(|metadata| metadata.len().max(BLOCK))
-        .sum()
+fn size(folder: &Path) -> Result<u64> {
+    let mut size = 0;
+    // What is removed meanwhile does not count.
+    for file in WalkDir::new(folder).into_iter().flatten() {
+        ensure!(
+            file.depth() <= DEPTH,
+            "it made more than {DEPTH} folders in one another"
+        );
+        size += file.metadata().map_or(0, |file| file.len().max(BLOCK));
+    }
+    Ok(size)
 }
 
 /// The files that a process has open and that are in no folder any more, or never were (unlink(2), memfd_create(2)), and their bytes.

@@ -10,11 +10,10 @@ use std::thread;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use mdbook_cmdrun::CmdRun;
-use tempfile::TempDir;
 
 use crate::compile::{self, Profile};
 use crate::directive::{Directive, Part, Place};
-use crate::file;
+use crate::file::Folder;
 use crate::guard::{self, Job, Purpose, Report};
 use crate::namespace::{self, Own};
 use crate::process::OUTPUT_LIMIT;
@@ -67,7 +66,7 @@ pub struct Runner {
 pub struct Jobs {
     tool: PathBuf,
     /// A folder for each of them. It is removed with this.
-    folder: TempDir,
+    folder: Folder,
     /// Whether each scene has a little internet of its own.
     is_isolated: bool,
 }
@@ -164,9 +163,8 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
 
 impl Jobs {
     pub fn new(project: &Project, tool: &Path) -> Result<Jobs> {
-        let folder = tempfile::Builder::new()
-            .prefix(&guard::folder_prefix(std::process::id()))
-            .tempdir_in(project.make_state()?)
+        let prefix = guard::folder_prefix(std::process::id());
+        let folder = Folder::new(&project.make_state()?, &prefix)
             .context("cannot make a folder for jobs")?;
         Ok(Jobs {
             tool: tool.into(),
@@ -176,12 +174,12 @@ impl Jobs {
     }
 
     /// A folder for one of them, which is removed with this, too.
-    pub fn folder(&self) -> Result<TempDir> {
-        tempfile::tempdir_in(&self.folder).context("cannot make a folder for a job")
+    pub fn folder(&self) -> Result<Folder> {
+        Folder::new(self.folder.path(), "job-").context("cannot make a folder for a job")
     }
 
     /// What a guard is to do for `run`: the job, where that is written down, and its folder.
-    pub fn prepare(&self, run: &Run) -> Result<(TempDir, Job, PathBuf)> {
+    pub fn prepare(&self, run: &Run) -> Result<(Folder, Job, PathBuf)> {
         let directive = &run.directive;
         let folder = self.folder()?;
         let job = Job {
@@ -214,13 +212,6 @@ impl Jobs {
         };
         let path = job.write(folder.path())?;
         Ok((folder, job, path))
-    }
-}
-
-impl Drop for Jobs {
-    fn drop(&mut self) {
-        // The next one removes what is left.
-        let _ = file::remove_folder(self.folder.path());
     }
 }
 

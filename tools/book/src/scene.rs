@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::closed_port::ClosedPort;
+use crate::file::Folder;
 use crate::guard::{Job, Purpose};
 use crate::input::{self, Input};
 use crate::limits::{self, Idle};
@@ -281,7 +282,7 @@ impl Scene {
         let cast = self.check(project)?;
         // The tool removes it, whatever happens.
         let folder =
-            tempfile::tempdir_in(job.folder()).context("cannot make a folder for the scene")?;
+            Folder::new(job.folder(), "scene-").context("cannot make a folder for the scene")?;
         let live = (job.purpose == Purpose::Live).then(Live::default);
         let stage = Stage {
             scene: self,

@@ -40,7 +40,7 @@ unsafe extern \"C\" {
 }
 
 fn for_ever() -> ! {
-    sleep(Duration::from_secs(300));
+    sleep(Duration::from_secs(40));
     std::process::exit(9)
 }
 
@@ -146,7 +146,7 @@ const OF_FILES: [(&str, &str); 6] = [
         "let mut file = File::create(\"large\")?;
         for _ in 0..64 { file.write_all(&[0; 1 << 20])?; }
         for_ever()",
-        "it wrote more than 16 MiB into a file",
+        "it wrote more than 16 MiB into",
     ),
     (
         "for number in 0..4000 { fs::write(format!(\"{number}\"), [0; 16384])?; }
@@ -186,7 +186,7 @@ const OF_FILES: [(&str, &str); 6] = [
             }
         }
         for_ever()",
-        "it wrote more than 16 MiB into files",
+        "it made more than 128 folders",
     ),
 ];
 
