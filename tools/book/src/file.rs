@@ -109,7 +109,7 @@ mod tests {
         for place in ["link", "a/link", "a/b/c/link"] {
             std::os::unix::fs::symlink(&other, folder.join(place)).unwrap();
         }
-        fs::set_permissions(folder.join("a/b"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(folder.join("a/b"), Permissions::from_mode(0o000)).unwrap();
         // Longer than a path may be: each of these is put around the last one.
         let name = "x".repeat(200);
         let (one, two) = (all.path().join("one"), all.path().join("two"));
