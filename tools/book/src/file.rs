@@ -68,6 +68,11 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
 
 /// Removes what is in a folder: what is in the folders there comes up into it first, and theirs, and so on.
 fn flatten(folder: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(folder)?.is_dir() {
+        // It would lead elsewhere.
+        fs::remove_file(folder)?;
+        return Ok(());
+    }
     let mut folders: Vec<PathBuf> = vec![folder.into()];
     let mut next = 0;
     while let Some(current) = folders.get(next).cloned() {
@@ -124,5 +129,8 @@ mod tests {
         assert!(!folder.exists());
         assert_eq!(fs::read_to_string(other.join("file")).unwrap(), "precious");
         remove_folder(&folder).unwrap();
+        std::os::unix::fs::symlink(&other, &folder).unwrap();
+        remove_folder(&folder).unwrap();
+        assert!(!folder.is_symlink() && other.join("file").exists());
     }
 }
