@@ -29,9 +29,9 @@ const CHAPTER = `# Workbench
 {{#include ../listings/echo/src/bin/client.rs}}
 \`\`\`
 
-<!-- cmdrun --strict book scene --server --input message:text=hello echo 'server' 'client {message}' 'client again' -->
+<!-- cmdrun --strict book scene --server --input address:address=127.0.0.1:8001 --input message:text=hello echo 'server' 'client {message}' 'client again' -->
 
-<!-- cmdrun --strict book scene --fails 1 --closed-port --input address:address=127.0.0.1:8001 --input count:number=3 echo 'client "{count} times"' -->
+<!-- cmdrun --strict book scene --fails 1 --closed-port --input count:number=3 echo 'client "{count} times"' -->
 
 <!-- cmdrun --strict book scene echo 'server' 'idle &' 'stopwatch' -->
 `;
@@ -233,11 +233,14 @@ test('a number is from 1 to 1,000, and an address one of this machine', async ()
     }
     assert.deepEqual(asked, []);
     await scene.getByLabel('count').fill('1000');
-    await scene.getByLabel('address').fill('127.0.0.2:8001');
     await run(scene, 'Over, with exit code 1');
-    await says(page.locator('.scene.live .stderr'), 'cannot connect to 127.0.0.2:8001');
-    await scene.getByLabel('address').fill('192.0.2.1:80');
-    await run(scene, 'an address of this machine');
+    await says(page.locator('.scene.live pre > code'), "'1000 times'");
+    const echo = bench(page, ECHO);
+    await echo.getByLabel('address').fill('127.0.0.1:9001');
+    await run(echo);
+    await says(page.locator('.scene.live .stdout'), 'listening on 127.0.0.1:9001');
+    await echo.getByLabel('address').fill('192.0.2.1:80');
+    await run(echo, 'an address of this machine');
 });
 
 test('a run beyond the fourth waits for its turn, and says so', async () => {
