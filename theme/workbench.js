@@ -367,7 +367,7 @@
                 this.status.textContent = '';
                 this.panel.hidden = false;
                 this.code.classList.add('edited');
-                this.bench.hidden = true;
+                this.bench.classList.add('edited');
                 this.editor.focus();
             } catch (error) {
                 this.status.textContent = error.message;
@@ -562,7 +562,7 @@
             this.runner.controller?.abort();
             this.panel.hidden = true;
             this.code.classList.remove('edited');
-            this.bench.hidden = false;
+            this.bench.classList.remove('edited');
             this.edit.focus();
         }
 
@@ -706,7 +706,7 @@
 
     const benches = (kind) => [...document.querySelectorAll(`.bench[data-${kind}]`)];
     const all_scenes = benches('scene').map((bench, index) => new Scene(bench, index + 1));
-    for (const bench of benches('listing')) new Desk(bench);
+    for (const bench of benches('listing')) if (following(bench, 'pre')) new Desk(bench);
 
     // Whoever leaves the page has no more use for what it runs, even if it comes back from the browser's cache.
     addEventListener('pagehide', () => {

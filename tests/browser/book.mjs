@@ -28,7 +28,10 @@ export async function serve(files = {}) {
         stdio: ['ignore', 'inherit', 'pipe'],
     });
     const opened = await new Promise((resolve, reject) => {
-        server.once('exit', (code) => reject(new Error(`book serve ended with ${code}`)));
+        server.once('exit', (code, signal) => {
+            console.error(`book serve ended with ${code ?? signal}`);
+            reject(new Error(`book serve ended with ${code ?? signal}`));
+        });
         createInterface({ input: server.stderr }).on('line', (line) => {
             console.error(line);
             const found = line.match(/the book is at (\S+)/);

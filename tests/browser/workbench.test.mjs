@@ -29,9 +29,9 @@ const CHAPTER = `# Workbench
 {{#include ../listings/echo/src/bin/client.rs}}
 \`\`\`
 
-<!-- cmdrun --strict book scene --server --input message:text=hello echo 'server' 'client {message}' 'client again' -->
+<!-- cmdrun --strict book scene --server --input address:address=127.0.0.1:8001 --input message:text=hello echo 'server' 'client {message}' 'client again' -->
 
-<!-- cmdrun --strict book scene --fails 1 --closed-port echo 'client hello' -->
+<!-- cmdrun --strict book scene --fails 1 --closed-port --input count:number=3 echo 'client "{count} times"' -->
 
 <!-- cmdrun --strict book scene echo 'server' 'idle &' 'stopwatch' -->
 `;
@@ -76,6 +76,13 @@ async function open({ with_token = true, script, ...options } = {}) {
 
 const bench = (page, id) => page.locator(`.bench[data-scene="${id}"]`);
 const button = (where, name) => where.getByRole('button', { name, exact: true });
+
+/// What a request of this page's reader has, for one that the test makes.
+async function headers_of(page) {
+    const cookies = await page.context().cookies();
+    const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+    return { 'Content-Type': 'application/json', Origin: book.address, Cookie: cookie };
+}
 
 /// Waits until it says so.
 async function says(locator, text) {
@@ -214,6 +221,43 @@ test('a scene takes the arguments that its author allows, and says what is wrong
     await says(scene.locator('.status'), 'must not look like an option');
 });
 
+test('a number is from 1 to 1,000, and an address one of this machine', async () => {
+    const page = await open();
+    const scene = bench(page, REFUSED);
+    const asked = [];
+    page.on('request', (request) => request.url().includes('__workbench') && asked.push(request.url()));
+    for (const wrong of ['1001', '0', '']) {
+        await scene.getByLabel('count').fill(wrong);
+        await button(scene, 'Run').click();
+        assert.equal(await scene.getByLabel('count').evaluate((each) => each.validity.valid), false, wrong);
+    }
+    assert.deepEqual(asked, []);
+    await scene.getByLabel('count').fill('1000');
+    await run(scene, 'Over, with exit code 1');
+    await says(page.locator('.scene.live pre > code'), "'1000 times'");
+    const echo = bench(page, ECHO);
+    await echo.getByLabel('address').fill('127.0.0.1:9001');
+    await run(echo);
+    await says(page.locator('.scene.live .stdout'), 'listening on 127.0.0.1:9001');
+    await echo.getByLabel('address').fill('192.0.2.1:80');
+    await run(echo, 'an address of this machine');
+});
+
+test('a run beyond the fourth waits for its turn, and says so', async () => {
+    const page = await open();
+    const headers = await headers_of(page);
+    const stop = new AbortController();
+    const body = JSON.stringify({ scene: LONG });
+    const runs = [1, 2, 3, 4].map(() => fetch(`${book.address}/__workbench/run`, { method: 'POST', headers, body, signal: stop.signal }));
+    await Promise.all(runs);
+    await until('four run', () => processes('stopwatch').length === 4);
+    const scene = bench(page, ECHO);
+    await button(scene, 'Run').click();
+    await says(scene.locator('.status'), 'Waiting until other scenes have ended');
+    stop.abort();
+    await says(scene.locator('.status'), /^Over$/);
+});
+
 test('a scene that takes long is stopped, and its programs are gone', async () => {
     const page = await open();
     const scene = bench(page, LONG);
@@ -302,6 +346,7 @@ test('a change survives a reload, its scenes say that they run with it, and can 
     await find(page, 'listening on');
     await page.keyboard.insertText('now listening on');
     await button(desk, 'Close').click();
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Edit (changed)', 'the focus goes back');
     await page.reload();
     const edit_button = page.locator('.bench[data-file="src/bin/server.rs"] button');
     assert.equal(await edit_button.innerText(), 'Edit (changed)');
@@ -506,8 +551,7 @@ test('a program that prints without end does not freeze the page', async (contex
 
 test('a page loads beside twenty runs', async (context) => {
     const page = await open();
-    const [{ name, value }] = (await page.context().cookies()).filter(({ name }) => name.startsWith('workbench'));
-    const headers = { 'Content-Type': 'application/json', Origin: book.address, Cookie: `${name}=${value}` };
+    const headers = await headers_of(page);
     const median = (list) => list.toSorted((one, other) => one - other)[Math.floor(list.length / 2)];
     const load = async () => {
         const start = performance.now();
