@@ -132,8 +132,9 @@ pub fn playground(scene: &Scene, cast: &Cast) -> Result<Option<String>> {
         "{program} of {} is too long for a link to the Rust Playground",
         listing.name
     );
+    // Not of the class `playground`: where mdBook's script finds that, it asks the Playground for its crates as soon as the page loads.
     Ok(Some(format!(
-        "<p class=\"playground\"><a href=\"{}\">Open this program in the Rust Playground</a></p>\n\n",
+        "<p class=\"to-playground\"><a href=\"{}\">Open this program in the Rust Playground</a></p>\n\n",
         html(&address)
     )))
 }
