@@ -692,7 +692,8 @@ fn a_patch_that_takes_long_to_make_keeps_nobody_waiting() {
             .collect::<String>()
     };
     let old = format!("fn main() {{\n    println!(\"hello\");\n}}\n{}", lines(0));
-    let project = with_program(&old);
+    // With an argument: nobody offers it for the Playground.
+    let project = Project::with_listing(&scene("demo 'main x'"), None, &[("main", &old)]);
     let served = Served::start(&project);
     let bench = Bench::open(&served);
     let new: String = lines(5000);
