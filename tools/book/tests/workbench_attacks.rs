@@ -8,17 +8,16 @@ mod gate;
 mod served;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bench::{
-    Bench, PROGRAM, SCENE, changed, leftovers, post, processes_of, unchanged,
-    wait_until_nothing_is_left,
+    Bench, PROGRAM, SCENE, leftovers, post, processes_of, unchanged, wait_until_nothing_is_left,
 };
 use fixture::{Project, programs, scene};
 use gate::Gate;
-use serde_json::{Value, json};
+use serde_json::json;
 use served::{Response, Served, request};
 
 /// Is in the chapter of every project here.
