@@ -8,17 +8,16 @@ mod gate;
 mod served;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bench::{
-    Bench, PROGRAM, SCENE, changed, leftovers, post, processes_of, unchanged,
-    wait_until_nothing_is_left,
+    Bench, PROGRAM, SCENE, leftovers, post, processes_of, unchanged, wait_until_nothing_is_left,
 };
 use fixture::{Project, programs, scene};
 use gate::Gate;
-use serde_json::{Value, json};
+use serde_json::json;
 use served::{Response, Served, request};
 
 /// Is in the chapter of every project here.
@@ -692,7 +691,8 @@ fn a_patch_that_takes_long_to_make_keeps_nobody_waiting() {
             .collect::<String>()
     };
     let old = format!("fn main() {{\n    println!(\"hello\");\n}}\n{}", lines(0));
-    let project = with_program(&old);
+    // With an argument: nobody offers it for the Playground.
+    let project = Project::with_listing(&scene("demo 'main x'"), None, &[("main", &old)]);
     let served = Served::start(&project);
     let bench = Bench::open(&served);
     let new: String = lines(5000);

@@ -283,7 +283,7 @@ fn a_program_that_flees_from_process_to_process_ends_with_its_scene_without_name
 fn a_page_that_does_not_listen_does_not_keep_its_programs_alive() {
     // The picture of a control character has three bytes.
     let body = r#"writeln!(stdout, "listening on 127.0.0.1:9")?;
-        for _ in 0..9 { writeln!(stdout, "{}", "\u{1}".repeat(100 << 10))?; }
+        for _ in 0..9000 { writeln!(stdout, "{}", "\u{1}".repeat(100))?; }
         for_ever()"#;
     let text = "<!-- cmdrun --strict book scene --server demo 'main' -->";
     let project = Project::with_listing(text, None, &[("main", programs::HELLO)]);

@@ -1,6 +1,9 @@
 //! Holds programs back until the test lets them go. It is a socket with a path: a scene has a network of its own, and files in common
 //! with all others.
 
+// Every file of tests is a program of its own, and none needs all of this.
+#![allow(dead_code)]
+
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
