@@ -489,21 +489,28 @@ async function everything(page) {
     await page.locator('.cm-search').waitFor();
 }
 
+async function violations(page) {
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
+    return found.violations.flatMap(({ id, nodes }) =>
+        nodes.map((node) => `${id}: ${node.target.join(' ')} ${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`),
+    );
+}
+
 for (const [width, height] of [
     [1280, 860],
     [390, 844],
 ]) {
     test(`everything that is open can be read by everyone, ${width} pixels wide`, async () => {
         const page = await open({ viewport: { width, height } });
+        assert.deepEqual(await violations(page), [], 'at rest');
+        await edit(page);
+        assert.deepEqual(await violations(page), [], 'with an editor');
+        await page.reload();
         await everything(page);
-        await page.evaluate(axe);
         for (const theme of themes) {
             await set_theme(page, theme);
-            const found = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
-            const nodes = found.violations.flatMap(({ id, nodes }) =>
-                nodes.map((node) => `${id}: ${node.target.join(' ')} ${node.html.slice(0, 120)} ${node.any[0]?.message ?? ''}`),
-            );
-            assert.deepEqual(nodes, [], theme);
+            assert.deepEqual(await violations(page), [], theme);
         }
         const beyond = await page.evaluate(() => {
             scrollTo(10_000, scrollY);

@@ -177,7 +177,12 @@ export class Editor {
                 compiled,
                 EditorView.decorations.compute([found], (state) => this.decorations(state)),
                 EditorView.lineWrapping,
-                EditorView.contentAttributes.of({ 'aria-label': file, 'aria-describedby': this.describedby, spellcheck: 'false' }),
+                EditorView.contentAttributes.of({
+                    'aria-label': file,
+                    'aria-describedby': this.describedby,
+                    spellcheck: 'false',
+                    tabindex: '0',
+                }),
                 // Not Tab: with the keyboard, it is the way out.
                 keymap.of([
                     { key: 'Mod-Enter', run: () => (this.run(), true) },
