@@ -240,7 +240,7 @@ impl Bridge {
             let Some(path) = &chapter.source_path else {
                 continue;
             };
-            let name = path.file_stem().unwrap_or_default().display();
+            let name = path.with_extension("");
             let mut count = 0;
             for task in tasks.iter_mut().filter(|task| task.chapter == number) {
                 let (Some(Part::Scene(scene)), Some(played)) = (&task.directive.part, &task.scene)
@@ -250,7 +250,7 @@ impl Bridge {
                 count += 1;
                 task.offer.extend(offer::playground(scene, &played.cast)?);
                 if self.workbench.is_some() {
-                    let id = format!("{name}-{count}");
+                    let id = format!("{}-{count}", name.display());
                     task.offer += &offer::scene(&id, scene, &played.cast);
                     known.insert(id, scene.clone());
                 } else if count == 1 {
