@@ -10,6 +10,12 @@
     const OUTPUT_IN_SIGHT = 200;
     const MENU_HEIGHT = 60;
 
+    /// A browser opens six connections to the book's server, for all its tabs, and each run and each server that is left running has one.
+    /// Those that have one of these locks leave one connection for all else.
+    const TURNS = ['workbench-run-0', 'workbench-run-1', 'workbench-run-2'];
+    const SERVERS = ['workbench-server-0', 'workbench-server-1'];
+    const WAITING = 'Waiting until other runs have ended';
+
     const END_OF_A_SERVER =
         'Talk to it there from another terminal. It ends with Stop, when you leave this page, or when nobody has talked to it for a while.';
 
@@ -137,10 +143,11 @@
 
     /// One thing that can be run and stopped: two buttons, and in words what becomes of it.
     class Runner {
-        /// `word` is on the button. `ask` makes the request, `show` gets the screen of a run when there is something on it, and `hear`
-        /// each event before the screen; it returns what the screen shall get instead.
-        constructor(word, { ask, show, hear = (event) => event, update = () => {} }) {
-            Object.assign(this, { ask, show, hear, update });
+        /// `word` is on the button. `begin` is called when it is pressed, and `ask` makes the request when its turn has come. `show` gets the
+        /// screen of a run when there is something on it, and null when it has ended without; and `hear` each event before the screen: it
+        /// returns what the screen shall get instead. `locks`: TURNS, or SERVERS.
+        constructor(word, { begin = () => {}, ask, show, hear = (event) => event, update = () => {}, locks = TURNS }) {
+            Object.assign(this, { begin, ask, show, hear, update, locks });
             this.run = button(word, () => this.run.type === 'submit' || this.start());
             this.stop = button('Stop', () => this.controller?.abort());
             this.status = element('span', 'status');
@@ -161,17 +168,35 @@
             const controller = new AbortController();
             this.controller = controller;
             running.add(controller);
+            this.has_shown = false;
+            this.begin();
             this.say('Running');
+            let give_back;
             let end;
             try {
+                give_back = await this.turn(controller.signal);
                 end = await this.play(controller.signal);
             } catch (error) {
                 end = controller.signal.aborted ? 'Stopped' : error.message;
             }
             controller.abort();
+            give_back?.();
             running.delete(controller);
             this.controller = null;
+            if (!this.has_shown) this.show(null);
             this.say(end);
+        }
+
+        /// Waits for one of the locks; returns what gives it back.
+        async turn(signal) {
+            if (!navigator.locks) return () => {};
+            const free = await take_free(this.locks);
+            if (free) return free;
+            if (this.locks === SERVERS) throw new Error('Two servers are running already; stop one of them first.');
+            this.say(WAITING);
+            const next = await take_next(this.locks, signal);
+            this.say('Running');
+            return next;
         }
 
         /// Returns what the end was.
@@ -179,7 +204,7 @@
             const screen = new Screen();
             let count = 0;
             for await (const event of events(await post('run', this.ask(), signal))) {
-                if (event.event === 'waiting') this.say('Waiting until other scenes have ended');
+                if (event.event === 'waiting') this.say(WAITING);
                 if (event.event === 'compile') this.say(`Compiling ${event.listing}`);
                 if (event.event === 'over') return ended(screen.codes, count);
                 if (event.event === 'failed') return event.message;
@@ -190,7 +215,10 @@
                 }
                 if (event.event === 'begin' && event.terminal === 0) this.say('Running');
                 screen.tell(event);
-                if (screen.scene.childElementCount > 0 && !screen.scene.isConnected) this.show(screen.scene);
+                if (screen.scene.childElementCount > 0 && !this.has_shown) {
+                    this.has_shown = true;
+                    this.show(screen.scene);
+                }
             }
             return 'The connection ended before the run was over';
         }
@@ -290,15 +318,15 @@
             const places = element('div', 'places');
             let screen = null;
             const server = new Runner('Leave the server running', {
-                ask: () => {
-                    places.replaceChildren();
+                locks: SERVERS,
+                begin: () => {
                     screen?.remove();
                     this.pane.hidden = false;
-                    return { ...this.request(this.fields, this.wants_changes.checked), alone: true };
                 },
+                ask: () => ({ ...this.request(this.fields, this.wants_changes.checked), alone: true }),
                 show: (shown) => {
                     screen = shown;
-                    this.pane.append(shown);
+                    if (shown) this.pane.append(shown);
                 },
                 hear: (event) => {
                     if (event.event === 'listening') {
@@ -433,8 +461,9 @@
             this.scenes.value = this.first_choice(scenes)?.id;
             this.scenes.addEventListener('change', () => this.set_fields());
             this.runner = new Runner('Run', {
+                begin: () => this.clear(),
                 ask: () => this.request(),
-                show: (screen) => this.show(screen),
+                show: (screen) => screen && this.show(screen),
                 hear: (event) => this.hear(event),
             });
             this.runner.has_nothing = scenes.length === 0;
@@ -471,11 +500,14 @@
             this.arguments.replaceChildren(...this.fields.labels);
         }
 
-        request() {
-            this.editor.begin();
+        clear() {
             this.first.textContent = '';
             this.elsewhere.replaceChildren();
             this.output.replaceChildren();
+        }
+
+        request() {
+            this.editor.begin();
             return this.scene.request(this.fields);
         }
 
@@ -686,6 +718,41 @@
             refusal = text.trim() || `status ${response.status}`;
         }
         throw new Error(`Refused: ${refusal}`);
+    }
+
+    /// Holds a lock of all this browser's pages of the book; returns what gives it back, or null if it is not available and should be.
+    function hold(name, options) {
+        return new Promise((resolve, reject) => {
+            const held = navigator.locks.request(name, options, (lock) => lock && new Promise((give_back) => resolve(give_back)));
+            // That is after `resolve`, or there was no lock.
+            held.then(() => resolve(null), reject);
+        });
+    }
+
+    /// Takes the first one that is free, or returns null.
+    async function take_free(names) {
+        for (const name of names) {
+            const give_back = await hold(name, { ifAvailable: true });
+            if (give_back) return give_back;
+        }
+        return null;
+    }
+
+    /// Waits for all of them, and takes the first one that comes.
+    async function take_next(names, signal) {
+        const stop = new AbortController();
+        signal.addEventListener('abort', () => stop.abort());
+        if (signal.aborted) stop.abort();
+        const requests = names.map((name) => hold(name, { signal: stop.signal }));
+        const first = await Promise.any(requests);
+        stop.abort();
+        for (const request of requests) {
+            request.then(
+                (give_back) => give_back !== first && give_back(),
+                () => {},
+            );
+        }
+        return first;
     }
 
     /// Server-sent events, each one's data as JSON. (`EventSource` can only GET.)

@@ -35,6 +35,10 @@ const CHAPTER = `# Workbench
 
 <!-- cmdrun --strict book scene echo 'server' 'idle &' 'stopwatch' -->
 `;
+const SCENES = 20;
+const CROWD = `# Crowd
+
+${Array.from({ length: SCENES }, (_, number) => `<!-- cmdrun --strict book scene echo 'server' 'client "number ${number}"' -->\n`).join('\n')}`;
 const [ECHO, REFUSED, LONG] = ['workbench-1', 'workbench-2', 'workbench-3'];
 
 let book;
@@ -44,9 +48,10 @@ let contexts = [];
 
 before(async () => {
     book = await serve({
-        'src/SUMMARY.md': '# Summary\n\n[Introduction](introduction.md)\n\n- [Workbench](workbench.md)\n',
+        'src/SUMMARY.md': '# Summary\n\n[Introduction](introduction.md)\n\n- [Workbench](workbench.md)\n- [Crowd](crowd.md)\n',
         'src/introduction.md': '# Introduction\n\nNothing is run here.\n',
         'src/workbench.md': CHAPTER,
+        'src/crowd.md': CROWD,
     });
     chromium = await browser();
 });
@@ -72,6 +77,14 @@ async function open({ with_token = true, script, ...options } = {}) {
     if (with_token) await page.goto(book.opened);
     await page.goto(`${book.address}/workbench.html`);
     return page;
+}
+
+/// Another tab of the same reader.
+async function another(page) {
+    const tab = await page.context().newPage();
+    await tab.routeWebSocket(/./, () => {});
+    await tab.goto(`${book.address}/workbench.html`);
+    return tab;
 }
 
 const bench = (page, id) => page.locator(`.bench[data-scene="${id}"]`);
@@ -253,9 +266,54 @@ test('a run beyond the fourth waits for its turn, and says so', async () => {
     await until('four run', () => processes('stopwatch').length === 4);
     const scene = bench(page, ECHO);
     await button(scene, 'Run').click();
-    await says(scene.locator('.status'), 'Waiting until other scenes have ended');
+    await says(scene.locator('.status'), 'Waiting until other runs have ended');
     stop.abort();
     await says(scene.locator('.status'), /^Over$/);
+});
+
+test('three runs of all tabs go on at a time, the next one waits, and can be stopped while it does', async () => {
+    const page = await open();
+    const others = [await another(page), await another(page), await another(page)];
+    for (const other of others) await button(bench(other, LONG), 'Run').click();
+    await until('three run', () => processes('stopwatch').length === 3);
+    const asked = [];
+    page.on('request', (request) => request.url().endsWith('/run') && asked.push(request.url()));
+    const scene = bench(page, ECHO);
+    await button(scene, 'Run').click();
+    await says(scene.locator('.status'), /^Waiting until other runs have ended$/);
+    await button(scene, 'Stop').click();
+    await says(scene.locator('.status'), /^Stopped$/);
+    await button(scene, 'Run').click();
+    await says(scene.locator('.status'), /^Waiting until other runs have ended$/);
+    assert.deepEqual(asked, []);
+    await button(bench(others[1], LONG), 'Stop').click();
+    await says(scene.locator('.status'), /^Over$/);
+    // A tab that is closed gives its turn back.
+    await button(bench(others[1], LONG), 'Run').click();
+    await until('three run', () => processes('stopwatch').length === 3);
+    await button(scene, 'Run').click();
+    await says(scene.locator('.status'), /^Waiting until other runs have ended$/);
+    await others[0].close();
+    await says(scene.locator('.status'), /^Over$/);
+});
+
+test('two servers are left running at a time, and pages load beside them and three runs', async () => {
+    const page = await open();
+    const tabs = [page, await another(page), await another(page)];
+    for (const tab of tabs.slice(0, 2)) {
+        await button(bench(tab, ECHO), 'Leave the server running').click();
+        await tab.locator('.pane').getByText('Address').waitFor(PATIENCE);
+    }
+    const third = tabs[2].locator('.pane');
+    await button(bench(tabs[2], ECHO), 'Leave the server running').click();
+    await says(third.locator('.status'), /^Two servers are running already; stop one of them first\.$/);
+    for (const tab of tabs) await button(bench(tab, LONG), 'Run').click();
+    await until('three run', () => processes('stopwatch').length === 3);
+    await (await another(page)).reload({ waitUntil: 'load', timeout: 20_000 });
+    await button(page.locator('.pane'), 'Stop your server').click();
+    await says(page.locator('.pane .status'), /^Stopped$/);
+    await button(bench(tabs[2], ECHO), 'Leave the server running').click();
+    await third.getByText('Address').waitFor(PATIENCE);
 });
 
 test('a scene that takes long is stopped, and its programs are gone', async () => {
@@ -558,7 +616,9 @@ test('a program that prints without end does not freeze the page', async (contex
 
 test('a page loads beside twenty runs', async (context) => {
     const page = await open();
-    const headers = await headers_of(page);
+    const crowd = await another(page);
+    await crowd.goto(`${book.address}/crowd.html`);
+    assert.equal(await crowd.locator('.bench[data-scene]').count(), SCENES);
     const median = (list) => list.toSorted((one, other) => one - other)[Math.floor(list.length / 2)];
     const load = async () => {
         const start = performance.now();
@@ -568,21 +628,35 @@ test('a page loads beside twenty runs', async (context) => {
     const alone = [];
     const beside = [];
     let ended = 0;
+    await load();
     for (let round = 0; round < 3; round += 1) {
         for (let count = 0; count < 5; count += 1) alone.push(await load());
-        let is_over = false;
-        const runs = Array.from({ length: 20 }, async () => {
-            while (!is_over) {
-                const body = JSON.stringify({ scene: ECHO });
-                const response = await fetch(`${book.address}/__workbench/run`, { method: 'POST', headers, body });
-                assert.equal(response.status, 200);
-                assert.match(await response.text(), /"over"/);
-                ended += 1;
-            }
+        await crowd.bringToFront();
+        // All are pressed, and again whenever they have ended, until the pages have been loaded.
+        const runs = crowd.evaluate(async () => {
+            globalThis.is_over = false;
+            const ends = await Promise.all(
+                [...document.querySelectorAll('.bench[data-scene]')].map(async (bench) => {
+                    const status = bench.querySelector('.status');
+                    const ends = [];
+                    do {
+                        bench.querySelector('[type=submit]').click();
+                        await new Promise((resolve) => setTimeout(resolve));
+                        while (/^(Running|Waiting|Compiling)/.test(status.textContent)) await new Promise((resolve) => setTimeout(resolve, 20));
+                        ends.push(status.textContent);
+                    } while (!globalThis.is_over);
+                    return ends;
+                }),
+            );
+            return ends.flat();
         });
+        await until('they run', () => crowd.evaluate(() => document.querySelector('.live') !== null));
         for (let count = 0; count < 5; count += 1) beside.push(await load());
-        is_over = true;
-        await Promise.all(runs);
+        await crowd.evaluate(() => (globalThis.is_over = true));
+        const ends = await runs;
+        assert.deepEqual([...new Set(ends)], ['Over']);
+        assert.ok(ends.length >= SCENES);
+        ended += ends.length;
     }
     const [first, second] = [median(alone), median(beside)];
     context.diagnostic(
