@@ -33,7 +33,7 @@ const CHAPTER = `# Workbench
 
 <!-- cmdrun --strict book scene --fails 1 --closed-port --input count:number=3 echo 'client "{count} times"' -->
 
-<!-- cmdrun --strict book scene echo 'server' 'idle &' 'stopwatch' -->
+<!-- cmdrun --strict book scene --deadline 60 echo 'server' 'idle &' 'stopwatch' -->
 `;
 const SCENES = 20;
 const CROWD = `# Crowd
@@ -77,6 +77,14 @@ async function open({ with_token = true, script, ...options } = {}) {
     if (with_token) await page.goto(book.opened);
     await page.goto(`${book.address}/workbench.html`);
     return page;
+}
+
+/// From now on, the long scene takes a minute, in all tabs; the first one goes on without that change.
+async function make_long(page) {
+    const files = { 'src/bin/server.rs': 'fn main() {\n    std::thread::sleep(std::time::Duration::from_secs(60));\n}\n' };
+    await page.evaluate((files) => localStorage.setItem('workbench:echo', JSON.stringify(files)), files);
+    await page.reload();
+    await bench(page, ECHO).getByRole('checkbox').uncheck();
 }
 
 /// Another tab of the same reader.
@@ -273,9 +281,10 @@ test('a run beyond the fourth waits for its turn, and says so', async () => {
 
 test('three runs of all tabs go on at a time, the next one waits, and can be stopped while it does', async () => {
     const page = await open();
+    await make_long(page);
     const others = [await another(page), await another(page), await another(page)];
     for (const other of others) await button(bench(other, LONG), 'Run').click();
-    await until('three run', () => processes('stopwatch').length === 3);
+    await until('three run', () => processes('server').length === 3, 30_000);
     const asked = [];
     page.on('request', (request) => request.url().endsWith('/run') && asked.push(request.url()));
     const scene = bench(page, ECHO);
@@ -290,7 +299,7 @@ test('three runs of all tabs go on at a time, the next one waits, and can be sto
     await says(scene.locator('.status'), /^Over$/);
     // A tab that is closed gives its turn back.
     await button(bench(others[1], LONG), 'Run').click();
-    await until('three run', () => processes('stopwatch').length === 3);
+    await until('three run', () => processes('server').length === 3, 30_000);
     await button(scene, 'Run').click();
     await says(scene.locator('.status'), /^Waiting until other runs have ended$/);
     await others[0].close();
@@ -299,7 +308,9 @@ test('three runs of all tabs go on at a time, the next one waits, and can be sto
 
 test('two servers are left running at a time, and pages load beside them and three runs', async () => {
     const page = await open();
+    await make_long(page);
     const tabs = [page, await another(page), await another(page)];
+    for (const tab of tabs) await bench(tab, ECHO).getByRole('checkbox').uncheck();
     for (const tab of tabs.slice(0, 2)) {
         await button(bench(tab, ECHO), 'Leave the server running').click();
         await tab.locator('.pane').getByText('Address').waitFor(PATIENCE);
@@ -308,7 +319,7 @@ test('two servers are left running at a time, and pages load beside them and thr
     await button(bench(tabs[2], ECHO), 'Leave the server running').click();
     await says(third.locator('.status'), /^Two servers are running already; stop one of them first\.$/);
     for (const tab of tabs) await button(bench(tab, LONG), 'Run').click();
-    await until('three run', () => processes('stopwatch').length === 3);
+    await until('three run', () => processes('server').length === 5, 30_000);
     await (await another(page)).reload({ waitUntil: 'load', timeout: 20_000 });
     await button(page.locator('.pane'), 'Stop your server').click();
     await says(page.locator('.pane .status'), /^Stopped$/);
