@@ -417,7 +417,7 @@
             this.elsewhere = element('ul', 'elsewhere');
             this.trouble = element('p', 'trouble');
             this.trouble.setAttribute('role', 'status');
-            this.first = element('p', 'hint');
+            this.first = element('p', 'first');
             this.first.setAttribute('role', 'status');
             this.patch = element('div', 'patch');
             this.patch.hidden = true;
@@ -427,13 +427,16 @@
 
             this.fields = new Fields([]);
             this.form = this.controls();
-            this.panel.append(this.form, this.trouble, this.patch, around, hint, this.first, this.elsewhere, this.output);
+            this.panel.append(this.form, this.first, this.trouble, this.patch, around, hint, this.elsewhere, this.output);
 
             const texts = { ...this.own };
             for (const file of this.work.names) if (file in texts) texts[file] = this.work.files[file];
             const editor = new Editor(around, texts, {
                 changed: (file, text) => {
                     if ((this.work.files[file] ?? this.own[file]) !== text) this.work.set(file, text, this.own[file]);
+                },
+                applied: (diagnostic) => {
+                    if (diagnostic === this.first_error) this.first.replaceChildren();
                 },
                 run: () => this.form.requestSubmit(),
                 describedby: hint.id,
@@ -501,7 +504,7 @@
         }
 
         clear() {
-            this.first.textContent = '';
+            this.first.replaceChildren();
             this.elsewhere.replaceChildren();
             this.output.replaceChildren();
         }
@@ -525,25 +528,32 @@
             if (event.event !== 'diagnostics' || event.listing !== this.listing) return event;
             const here = event.diagnostics.filter(({ file }) => file in this.own);
             this.editor.diagnose(here);
-            for (const { file, line, level, message } of here) {
+            for (const diagnostic of here) {
+                const { file, line, level, message } = diagnostic;
                 if (file === this.select.value) continue;
                 const item = element('li', level, `${level}: ${message} `);
-                item.append(
-                    button(`Open ${file}, line ${line}`, () => {
-                        this.see(file);
-                        this.editor.go_to(line);
-                    }),
-                );
+                item.append(button(`Open ${file}, line ${line}`, () => this.go_to(diagnostic)));
                 this.elsewhere.append(item);
             }
             const first = here.find(({ level }) => level === 'error');
-            if (first) this.first.textContent = `${first.file}, line ${first.line}: ${first.message}`;
+            this.first_error = first;
+            if (first) {
+                const go = button(`${first.file}, line ${first.line}: ${first.message} `, () => this.go_to(first));
+                go.append(element('strong', '', 'Go to it'));
+                this.first.replaceChildren(go);
+                this.editor.show(first.file, first, MENU_HEIGHT, innerHeight);
+            }
             return { ...event, diagnostics: event.diagnostics.filter(({ file }) => !(file in this.own)) };
         }
 
         see(file) {
             this.select.value = file;
             this.editor.open(file);
+        }
+
+        go_to(diagnostic) {
+            this.see(diagnostic.file);
+            this.editor.go_to(diagnostic.file, diagnostic);
         }
 
         is_sure(is) {

@@ -393,6 +393,48 @@ test('an error of the compiler stands at its line, with what would mend it; appl
     assert.deepEqual(trouble, []);
 });
 
+test('the first error is named below the controls, and its line comes into sight; the focus stays', async () => {
+    const page = await open();
+    const desk = await edit(page);
+    const is_in_sight = (locator) =>
+        locator.evaluate((each) => {
+            const { top, bottom } = each.getBoundingClientRect();
+            const editor = each.closest('.cm-scroller')?.getBoundingClientRect() ?? { top, bottom };
+            return top >= Math.max(0, editor.top) && bottom <= Math.min(innerHeight, editor.bottom);
+        });
+    await desk.locator('.cm-content').focus();
+    await page.keyboard.press('Control+End');
+    await page.keyboard.insertText('fn last() {\n    let wrong: u8 = true;\n}\n');
+    // Away from it.
+    await page.keyboard.press('Control+Home');
+    await button(desk, 'Run').focus();
+    await page.keyboard.press('Enter');
+    await says(desk.locator('.row .status'), 'does not compile');
+    const first = desk.locator('.first button');
+    assert.match(await first.innerText(), /^src\/bin\/server\.rs, line \d+: mismatched types Go to it$/);
+    assert.ok(await is_in_sight(first));
+    const line = desk.locator('.cm-line', { hasText: 'let wrong' });
+    await until('its line is in sight', async () => (await line.count()) === 1 && (await is_in_sight(line)));
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Run');
+    // It leads there from another file, and from where it is by now.
+    await desk.locator('.cm-content').focus();
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.insertText('// one\n// two\n');
+    await desk.getByLabel('File').selectOption('src/bin/client.rs');
+    await first.click();
+    assert.equal(await desk.getByLabel('File').inputValue(), 'src/bin/server.rs');
+    await until('its line is in sight', async () => (await line.count()) === 1 && (await is_in_sight(line)));
+    await page.keyboard.insertText('/* here */');
+    assert.match(await line.innerText(), /let wrong: u8 = \/\* here \*\/true;/);
+    // Mended by the keyboard, and run again: it is gone.
+    await page.keyboard.press('Control+Home');
+    await find(page, 'let wrong: u8');
+    await page.keyboard.insertText('let _wrong: bool');
+    await run(desk, /^Over/);
+    assert.equal(await first.count(), 0);
+    assert.deepEqual(trouble, []);
+});
+
 test('what the compiler finds in another file leads there', async () => {
     const page = await open();
     const desk = await edit(page);

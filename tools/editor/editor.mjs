@@ -128,11 +128,12 @@ const MARKS = { error: new Mark('error'), warning: new Mark('warning') };
 
 /// The listing's files in an editor, one of them in sight.
 ///
-/// `files` are texts by name. `changed(file, text)` is called when one is changed, `run()` for Ctrl-Enter. `describedby` is the id of what
-/// says how to get out.
+/// `files` are texts by name. `changed(file, text)` is called when one is changed, `applied(diagnostic)` when one has been mended, `run()`
+/// for Ctrl-Enter. `describedby` is the id of what says how to get out.
 export class Editor {
-    constructor(parent, files, { changed, run, describedby }) {
+    constructor(parent, files, { changed, applied, run, describedby }) {
         this.changed = changed;
+        this.applied = applied;
         this.run = run;
         this.describedby = describedby;
         this.states = new Map(Object.entries(files).map(([file, text]) => [file, this.state(file, text)]));
@@ -264,6 +265,7 @@ export class Editor {
             const changes = edits.filter((edit) => edit.fix === fix).map(({ from, to, text }) => ({ from, to, insert: text }));
             this.update(file, { changes, effects: forget_finding.of(diagnostic), userEvent: 'input.complete' });
         }
+        this.applied(diagnostic);
         // The button is gone.
         if (focus) this.view.focus();
     }
@@ -283,10 +285,30 @@ export class Editor {
         return true;
     }
 
-    go_to(line) {
-        const { from } = this.view.state.doc.line(Math.min(line, this.view.state.doc.lines));
-        this.view.dispatch({ selection: { anchor: from }, scrollIntoView: true });
+    /// Where what the compiler has found in a file is by now.
+    place(file, diagnostic) {
+        const state = this.states.get(file);
+        return (state.field(found).findings.find((each) => each.diagnostic === diagnostic) ?? range(state, diagnostic)).from;
+    }
+
+    go_to(file, diagnostic) {
+        this.open(file);
+        this.view.dispatch({ selection: { anchor: this.place(file, diagnostic) }, effects: this.into_sight(file, diagnostic) });
         this.view.focus();
+    }
+
+    into_sight(file, diagnostic) {
+        // With room for what is said below it.
+        return EditorView.scrollIntoView(this.place(file, diagnostic), { yMargin: 80 });
+    }
+
+    /// Brings it into sight, if its file is open and it is not within `top` and `bottom` of the window. The focus stays where it is.
+    show(file, diagnostic, top, bottom) {
+        if (file !== this.file) return;
+        const line = this.view.coordsAtPos(this.place(file, diagnostic));
+        const editor = this.view.scrollDOM.getBoundingClientRect();
+        if (line && line.top >= Math.max(top, editor.top) && line.bottom <= Math.min(bottom, editor.bottom)) return;
+        this.view.dispatch({ effects: this.into_sight(file, diagnostic) });
     }
 
     focus() {
