@@ -16,8 +16,7 @@
     const SERVERS = ['workbench-server-0', 'workbench-server-1'];
     const WAITING = 'Waiting until other runs have ended';
 
-    const END_OF_A_SERVER =
-        'Talk to it there from another terminal. It ends with Stop, when you leave this page, or when nobody has talked to it for a while.';
+    const END_OF_A_SERVER = 'It ends with Stop, when you leave this page, or when nobody has talked to it for a while.';
 
     /// All runs of this page that have not ended.
     const running = new Set();
@@ -143,11 +142,11 @@
 
     /// One thing that can be run and stopped: two buttons, and in words what becomes of it.
     class Runner {
-        /// `word` is on the button. `begin` is called when it is pressed, and `ask` makes the request when its turn has come. `show` gets the
+        /// `word` is on the button. `begin` is called when it is pressed and `is_allowed`, and `ask` makes the request when its turn has come. `show` gets the
         /// screen of a run when there is something on it, and null when it has ended without; and `hear` each event before the screen: it
         /// returns what the screen shall get instead. `locks`: TURNS, or SERVERS.
-        constructor(word, { begin = () => {}, ask, show, hear = (event) => event, update = () => {}, locks = TURNS }) {
-            Object.assign(this, { begin, ask, show, hear, update, locks });
+        constructor(word, { is_allowed = () => true, begin = () => {}, ask, show, hear = (event) => event, update = () => {}, locks = TURNS }) {
+            Object.assign(this, { is_allowed, begin, ask, show, hear, update, locks });
             this.run = button(word, () => this.run.type === 'submit' || this.start());
             this.stop = button('Stop', () => this.controller?.abort());
             this.status = element('span', 'status');
@@ -164,7 +163,7 @@
         }
 
         async start() {
-            if (this.controller || this.has_nothing) return;
+            if (this.controller || this.has_nothing || !this.is_allowed()) return;
             const controller = new AbortController();
             this.controller = controller;
             running.add(controller);
@@ -271,6 +270,8 @@
             run.type = 'submit';
             const server = 'server' in bench.dataset ? [this.add_server(bench.dataset.server.split('/').pop())] : [];
             this.row = row([...this.fields.labels, this.with, run, stop, this.back, ...server, status], () => this.runner.start());
+            // What was said was about other words.
+            this.row.addEventListener('input', () => this.runner.controller || this.runner.say(''));
             bench.replaceChildren(this.row);
             bench.setAttribute('role', 'group');
             bench.setAttribute('aria-label', this.name);
@@ -319,6 +320,7 @@
             let screen = null;
             const server = new Runner('Leave the server running', {
                 locks: SERVERS,
+                is_allowed: () => this.row.reportValidity(),
                 begin: () => {
                     screen?.remove();
                     this.pane.hidden = false;
@@ -330,15 +332,19 @@
                 },
                 hear: (event) => {
                     if (event.event === 'listening') {
-                        places.append(place('Address', event.address), place('Folder', event.folder));
-                        places.append(
-                            element('p', '', END_OF_A_SERVER),
-                        );
+                        places.replaceChildren(...places_of(event));
                         server.say(`Your server listens on ${event.address}`);
                     }
                     return event;
                 },
-                update: () => this.close && disable(this.close, server.controller !== null),
+                update: () => {
+                    if (!this.close) return;
+                    disable(this.close, server.controller !== null);
+                    if (server.controller) return;
+                    // There is nobody to talk to any more.
+                    if (places.contains(document.activeElement)) server.stop.focus();
+                    places.replaceChildren();
+                },
             });
             this.close = button('Close', () => {
                 this.pane.hidden = true;
@@ -484,6 +490,7 @@
                 () => this.runner.start(),
             );
             this.set_fields();
+            form.addEventListener('input', () => this.runner.controller || this.runner.has_nothing || this.runner.say(''));
             return form;
         }
 
@@ -653,9 +660,9 @@
         return label;
     }
 
-    /// A name, what it stands for, and a button that copies that.
-    function place(name, value) {
-        const line = element('p', 'place', `${name} `);
+    /// Words, what they are about, and a button that copies that.
+    function place(words, name, value) {
+        const line = element('p', 'place', `${words} `);
         const copy = button('Copy', async () => {
             try {
                 await navigator.clipboard.writeText(value);
@@ -664,9 +671,23 @@
                 getSelection().selectAllChildren(line.querySelector('code'));
             }
         });
-        copy.setAttribute('aria-label', `Copy ${name.toLowerCase()}`);
+        copy.setAttribute('aria-label', `Copy the ${name}`);
         line.append(element('code', '', value), ' ', copy);
         return line;
+    }
+
+    /// Where a server is that has been left running, and how to talk to it.
+    function places_of({ address, folder, talk, moved_from }) {
+        const shown = [];
+        if (moved_from) {
+            const words = `${moved_from} is taken, by another program or another server of yours; yours listens on ${address}.`;
+            shown.push(element('p', 'moved', words));
+        }
+        if (talk) shown.push(place('Talk to it from another terminal:', 'command', talk));
+        shown.push(place(talk ? 'Address:' : 'Talk to it from another terminal. Address:', 'address', address));
+        const end = element('p', '', END_OF_A_SERVER);
+        if (folder) end.append(' Its files are in ', element('code', '', folder), '.');
+        return [...shown, end];
     }
 
     /// A command as the page shows those of its scenes, with mdBook's button that copies it.

@@ -528,19 +528,75 @@ test('a server that is left running can be talked to, and ends with its page', a
     await button(bench(page, ECHO), 'Leave the server running').click();
     const pane = page.locator('.pane');
     await pane.getByText('Address').waitFor(PATIENCE);
-    const address = await pane.locator('.place code').first().innerText();
+    const address = await pane.locator('.place', { hasText: 'Address' }).locator('code').innerText();
     assert.equal(await ask(address, 'from outside'), 'from outside');
     await says(pane.locator('.stderr'), 'echoed 12 bytes');
     // Stop ends it; and started again, leaving the page does.
     await button(pane, 'Stop your server').click();
     await says(pane.locator('.status'), 'Stopped');
     await until('it is gone', () => processes('server').length === 0);
+    assert.equal(await pane.locator('.places').innerText(), '', 'nobody is told to talk to it');
     await button(bench(page, ECHO), 'Leave the server running').click();
     await pane.getByText('Address').waitFor(PATIENCE);
     assert.equal(await page.locator('.pane:visible').count(), 1);
-    assert.equal(await ask(await pane.locator('.place code').first().innerText(), 'again'), 'again');
+    assert.equal(await ask(await pane.locator('.place', { hasText: 'Address' }).locator('code').innerText(), 'again'), 'again');
     await page.close();
     await until('it is gone', () => processes('server').length === 0);
+});
+
+test('a server that is left running says how to talk to it, and whether it had to move', async () => {
+    // As the workbench tells it.
+    const script = () => {
+        const { fetch } = globalThis;
+        globalThis.fetch = async (...request) => {
+            const response = await fetch(...request);
+            if (!String(request[0]).endsWith('/run')) return response;
+            const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(
+                new TransformStream({
+                    transform(text, controller) {
+                        const told = { talk: 'cargo run -q -p echo --bin client -- 127.0.0.1:9', moved_from: '127.0.0.1:8001' };
+                        controller.enqueue(
+                            text.replace(/^data: (.*"listening".*)$/gm, (_, data) => `data: ${JSON.stringify({ ...JSON.parse(data), ...told })}`),
+                        );
+                    },
+                }),
+            );
+            return new Response(events.pipeThrough(new TextEncoderStream()), response);
+        };
+    };
+    const page = await open({ script, permissions: ['clipboard-read', 'clipboard-write'] });
+    await button(bench(page, ECHO), 'Leave the server running').click();
+    const pane = page.locator('.pane');
+    await pane.getByText('Talk to it from another terminal:').waitFor(PATIENCE);
+    await button(pane, 'Copy the command').click();
+    await says(pane.locator('.place'), 'Copied');
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'cargo run -q -p echo --bin client -- 127.0.0.1:9');
+    await says(pane.locator('.moved'), /^127\.0\.0\.1:8001 is taken, by another program or another server of yours; yours listens on 127\.0\.0\.1:\d+\.$/);
+    await button(pane, 'Stop your server').click();
+    await says(pane.locator('.status'), /^Stopped$/);
+    assert.equal(await pane.locator('.places').innerText(), '');
+});
+
+test('what a field must not be is said at the field, to whoever leaves a server running, too', async () => {
+    const page = await open();
+    const scene = bench(page, ECHO);
+    await scene.getByLabel('message').fill('');
+    await button(scene, 'Leave the server running').click();
+    assert.ok(await page.locator('.pane').isHidden());
+    assert.equal(await page.evaluate(() => document.activeElement.name), 'message');
+});
+
+test('a run that is refused does not have an earlier one’s output, and what was said goes with the next word', async () => {
+    const page = await open();
+    const scene = bench(page, ECHO);
+    await run(scene);
+    await scene.getByLabel('address').fill('192.0.2.1:80');
+    assert.equal(await scene.locator('.status').innerText(), '');
+    await run(scene, /^Refused: .*an address of this machine/);
+    assert.equal(await page.locator('.scene.live').count(), 0);
+    assert.ok(await page.locator(`.bench[data-scene="${ECHO}"] ~ .scene`).first().isVisible());
+    await scene.getByLabel('address').fill('127.0.0.1:80');
+    assert.equal(await scene.locator('.status').innerText(), '');
 });
 
 test('without a mouse: from the first run to a server that answers in capitals', async () => {
@@ -573,7 +629,7 @@ test('without a mouse: from the first run to a server that answers in capitals',
     await tab_to('Leave the server running');
     await page.keyboard.press('Space');
     await page.locator('.pane').getByText('Address').waitFor(PATIENCE);
-    assert.equal(await ask(await page.locator('.pane .place code').first().innerText(), 'hello'), 'HELLO');
+    assert.equal(await ask(await page.locator('.pane .place', { hasText: 'Address' }).locator('code').innerText(), 'hello'), 'HELLO');
     assert.ok(page.url().endsWith('/workbench.html'));
     assert.deepEqual(trouble, []);
 });
