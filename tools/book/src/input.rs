@@ -62,10 +62,13 @@ impl Kind {
                 );
             }
             Kind::Address => {
-                let address: SocketAddr = value
-                    .parse()
-                    .ok()
-                    .context("it must be an address with its port, such as 127.0.0.1:8001")?;
+                let address: SocketAddr = value.parse().ok().context(
+                    "it must be an IP address and a port up to 65535, such as 127.0.0.1:8001, and no name",
+                )?;
+                ensure!(
+                    address.port() != 0,
+                    "its port must not be 0: the clients would not know which one the server got"
+                );
                 ensure!(
                     address.ip().is_loopback(),
                     "it must be an address of this machine: 127.0.0.1 or [::1]"
@@ -214,6 +217,7 @@ mod tests {
             ("[::1]:9", true),
             ("192.0.2.1:9", false),
             ("0.0.0.0:9", false),
+            ("127.0.0.1:0", false),
             ("localhost:9", false),
         ] {
             assert_eq!(

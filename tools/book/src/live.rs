@@ -28,6 +28,10 @@ pub enum Event {
     Listening {
         terminal: usize,
         address: SocketAddr,
+        /// Where it should have been, if that was taken.
+        moved_from: Option<SocketAddr>,
+        /// A command that talks to it.
+        talk: Option<String>,
         folder: PathBuf,
     },
     /// It has ended by itself; without a code if a signal ended it.

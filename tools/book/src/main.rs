@@ -115,7 +115,11 @@ enum Task {
     },
     /// Try whether scenes can have an internet of their own (internal)
     #[command(hide = true)]
-    Namespace,
+    Namespace {
+        /// And process numbers
+        #[arg(long)]
+        processes: bool,
+    },
     /// Run a directive's command (internal)
     #[command(hide = true)]
     Guard { job: PathBuf },
@@ -241,7 +245,12 @@ fn run(task: Task) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
-        Task::Namespace => namespace::enter(Own::Both)?,
+        Task::Namespace { processes: false } => namespace::enter(Own::Network)?,
+        Task::Namespace { .. } if namespace::is_first() => {}
+        Task::Namespace { .. } => {
+            namespace::enter(Own::Both)?;
+            return namespace::go_on_as_first(&tool);
+        }
         Task::Guard { job } => guard::run(&job)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -9,10 +9,11 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// Whether this system lets the tool make one: tried by another process, since there is no way back.
-pub fn is_possible(tool: &Path) -> Result<()> {
+/// Whether this system lets the tool have this of its own: tried by another process, since there is no way back.
+pub fn is_possible(tool: &Path, own: Own) -> Result<()> {
     let output = Command::new(tool)
         .arg("namespace")
+        .args((own != Own::Network).then_some("--processes"))
         .stdin(Stdio::null())
         .output()
         .context("cannot start this program again")?;
@@ -43,10 +44,12 @@ pub fn enter(own: Own) -> Result<()> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
     let bounds = bounds()?;
     // Whoever is not root may make a network namespace only inside a user namespace that is theirs (user_namespaces(7)).
+    // Whoever has process numbers of their own needs a /proc that knows them (proc(5)).
+    let processes = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
     let own_flags = match own {
         Own::Network => CloneFlags::CLONE_NEWNET,
-        Own::Processes => CloneFlags::CLONE_NEWPID,
-        Own::Both => CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID,
+        Own::Processes => processes,
+        Own::Both => CloneFlags::CLONE_NEWNET | processes,
     };
     unshare(CloneFlags::CLONE_NEWUSER | own_flags)
         .context("this system does not allow user and network namespaces")?;
@@ -76,13 +79,33 @@ pub fn is_first() -> bool {
 }
 
 /// Starts this program again with the same arguments, and ends as it does: after [`enter`], it is the first one of its namespace.
+#[cfg(target_os = "linux")]
 pub fn go_on_as_first(tool: &Path) -> Result<ExitCode> {
-    let status = Command::new(tool)
-        .args(std::env::args_os().skip(1))
-        .status();
-    let status = status.context("cannot start this program again")?;
+    use std::os::unix::process::CommandExt;
+
+    use nix::mount::{MsFlags, mount};
+
+    let mut first = Command::new(tool);
+    first.args(std::env::args_os().skip(1));
+    // SAFETY: between fork and exec only two system calls are made, and nothing is allocated.
+    unsafe {
+        first.pre_exec(|| {
+            // Other processes go on seeing the /proc that they saw.
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+            let harmless = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+            mount(Some("proc"), "/proc", Some("proc"), harmless, None::<&str>)?;
+            Ok(())
+        });
+    }
+    let status = first.status().context("cannot start this program again")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn go_on_as_first(_: &Path) -> Result<ExitCode> {
+    anyhow::bail!("only Linux has process namespaces")
 }
 
 /// Which capabilities a program of this user can have at most (capabilities(7)).

@@ -14,7 +14,7 @@ use crate::foreign;
 use crate::guard::Purpose;
 use crate::listing::{self, Listing, suggestion};
 use crate::measurement::{Definition, MeasuredRun, Measurement, Measurements, TASKSET};
-use crate::namespace;
+use crate::namespace::{self, Own};
 use crate::project::Project;
 use crate::recording::{self, Content, Provenance, Recording};
 use crate::run::{Run, Runner};
@@ -80,7 +80,7 @@ impl Record {
         foreign::check(subjects().flat_map(Subject::foreign))?;
         if subjects().any(|subject| matches!(subject, Subject::Story(_))) {
             let only_linux = "a replay is recorded in a network namespace of its own";
-            namespace::is_possible(tool).context(only_linux)?;
+            namespace::is_possible(tool, Own::Network).context(only_linux)?;
             witness::check()?;
         }
         for (listing, subjects) in &work {

@@ -169,13 +169,24 @@ impl Jobs {
         Ok(Jobs {
             tool: tool.into(),
             folder,
-            is_isolated: namespace::is_possible(tool).is_ok(),
+            is_isolated: namespace::is_possible(tool, Own::Network).is_ok(),
         })
     }
 
     /// A folder for one of them, which is removed with this, too.
     pub fn folder(&self) -> Result<Folder> {
         Folder::new(self.folder.path(), "job-").context("cannot make a folder for a job")
+    }
+
+    /// What a reader's programs have of their own. Others are to reach a server that is left running.
+    fn own_of_a_reader(&self, is_server: bool) -> Option<Own> {
+        let has_processes = namespace::is_possible(&self.tool, Own::Both).is_ok();
+        match (is_server, has_processes) {
+            (false, true) => Some(Own::Both),
+            (false, false) => Some(Own::Network),
+            (true, true) => Some(Own::Processes),
+            (true, false) => None,
+        }
     }
 
     /// What a guard is to do for `run`: the job, where that is written down, and its folder.
@@ -198,11 +209,9 @@ impl Jobs {
             purpose: run.purpose,
             alone: run.alone,
             // What measures may need all of the machine.
-            own: match (run.purpose, run.alone) {
+            own: match run.purpose {
                 _ if !self.is_isolated || directive.scene().is_none() => None,
-                (Purpose::Live, None) => Some(Own::Both),
-                // Others are to reach it.
-                (Purpose::Live, Some(_)) => Some(Own::Processes),
+                Purpose::Live => self.own_of_a_reader(run.alone.is_some()),
                 _ => Some(Own::Network),
             },
             compiles: false,

@@ -255,14 +255,12 @@ impl Scene {
         Ok(())
     }
 
-    /// Its first program, without the others.
-    pub fn alone(mut self) -> Scene {
-        self.programs.truncate(1);
-        self
-    }
-
     /// Fails if an input has no place.
     pub fn check_inputs(&self, cast: &Cast) -> Result<()> {
+        ensure!(
+            !self.closed_port || self.inputs.iter().all(|input| input.address().is_none()),
+            "with --closed-port there is no server whose address could be another one"
+        );
         input::check(&self.inputs, &self.programs, cast.listing.address)
     }
 
@@ -397,13 +395,17 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn play(&self, terminals: &mut Vec<Terminal>) -> Result<()> {
-        let lines = &self.cast.lines;
+        let is_alone = self.job.alone.is_some();
+        let lines = match is_alone {
+            true => &self.cast.lines[..1],
+            false => &self.cast.lines,
+        };
         let documented = self.cast.listing.address;
         let reserved = match documented {
             Some(address) if self.scene.closed_port => Some(ClosedPort::reserve(address)?),
             _ => None,
         };
-        let chosen = self.scene.inputs.iter().find_map(Input::address);
+        let chosen = self.chosen();
         let elsewhere = reserved.as_ref().map(|port| port.address).or(chosen);
         // Where the listing's server really is, if not where it is documented to be.
         let mut moved_to = elsewhere.filter(|address| Some(*address) != documented);
@@ -411,7 +413,7 @@ impl Stage<'_> {
         for (number, line) in lines.iter().enumerate() {
             let mut terminal = self.start(number, line, moved_to)?;
             let mut ready = self.wait_until_ready(&mut terminal, line, number == last, terminals);
-            let is_server = last > 0 || self.job.alone.is_some();
+            let is_server = last > 0 || is_alone;
             let taken = number == 0 && is_server && documented.is_some();
             if taken
                 && terminal
@@ -446,8 +448,18 @@ impl Stage<'_> {
         self.check_end(&terminals[last], self.scene.fails)
     }
 
-    /// Starts a program; `address` is where the listing's server is, if not where it is documented to be.
-    fn start(&self, number: usize, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
+    /// Where a reader wants the server, if they can choose.
+    fn chosen(&self) -> Option<SocketAddr> {
+        self.scene.inputs.iter().find_map(Input::address)
+    }
+
+    /// Where the server should be.
+    fn wanted(&self) -> Option<SocketAddr> {
+        self.chosen().or(self.cast.listing.address)
+    }
+
+    /// The arguments of a program; `address` is where the listing's server is, if not where it is documented to be.
+    fn arguments(&self, line: &Line, address: Option<SocketAddr>) -> Vec<String> {
         let mut arguments = line.arguments.clone();
         if let (Some(address), Some(documented)) = (address, self.cast.listing.address) {
             let found = replace_port(&mut arguments, documented, address);
@@ -455,29 +467,57 @@ impl Stage<'_> {
                 put_first(&mut arguments, address);
             }
         }
-        let mut shown = Vec::new();
+        arguments
+    }
+
+    /// What a reader types to start a program.
+    fn shown(&self, line: &Line, arguments: &[String]) -> Result<String> {
+        let mut words = Vec::new();
+        if let Some(listing) = &line.listing {
+            words.extend(["cargo", "run", "-q"]);
+            if self.job.purpose == Purpose::Recording {
+                words.push("--release");
+            }
+            words.extend(["-p", listing, "--bin"]);
+        }
+        words.push(&line.program);
+        if line.listing.is_some() && !arguments.is_empty() {
+            words.push("--");
+        }
+        words.extend(arguments.iter().map(String::as_str));
+        let words: Vec<String> = words.into_iter().map(quoted).collect::<Result<_>>()?;
+        Ok(words.join(" "))
+    }
+
+    /// The command of the scene's second program, for a reader's own terminal: the server is at `address`, and files are where it is.
+    fn talk(&self, address: SocketAddr) -> Result<Option<String>> {
+        let Some(line) = self.cast.lines.get(1) else {
+            return Ok(None);
+        };
+        let is_documented = Some(address) == self.cast.listing.address;
+        let mut arguments = self.arguments(line, Some(address).filter(|_| !is_documented));
+        for argument in &mut arguments {
+            let file = self.folder.join(&*argument);
+            if let (true, Some(file)) = (file.is_file(), file.to_str()) {
+                *argument = file.into();
+            }
+        }
+        Ok(Some(self.shown(line, &arguments)?))
+    }
+
+    /// Starts a program; `address` is where the listing's server is, if not where it is documented to be.
+    fn start(&self, number: usize, line: &Line, address: Option<SocketAddr>) -> Result<Terminal> {
+        let arguments = self.arguments(line, address);
         let path = match &line.listing {
             Some(listing) => {
-                shown.extend(["cargo", "run", "-q"]);
-                if self.job.purpose == Purpose::Recording {
-                    shown.push("--release");
-                }
-                shown.extend(["-p", listing, "--bin", &line.program]);
-                if !arguments.is_empty() {
-                    shown.push("--");
-                }
                 let folder = self.job.programs.get(listing);
                 folder
                     .with_context(|| format!("{listing} has not been compiled"))?
                     .join(&line.program)
             }
-            None => {
-                shown.push(&line.program);
-                line.program.clone().into()
-            }
+            None => line.program.clone().into(),
         };
-        shown.extend(arguments.iter().map(String::as_str));
-        let shown: Vec<String> = shown.into_iter().map(quoted).collect::<Result<_>>()?;
+        let shown = self.shown(line, &arguments)?;
         let mut command = match self.witness {
             Some(witness) => witness.command(number, &path),
             None => process::command(&path),
@@ -488,11 +528,11 @@ impl Stage<'_> {
             command.env("TMPDIR", self.folder);
             live.say(&Event::Begin {
                 terminal: number,
-                command: shown.join(" "),
+                command: shown.clone(),
             })?;
         }
         Ok(Terminal {
-            command: shown.join(" "),
+            command: shown,
             name: line.program.clone(),
             process: Process::start(
                 command,
@@ -532,6 +572,10 @@ impl Stage<'_> {
                     live.say(&Event::Listening {
                         terminal: others.len(),
                         address,
+                        moved_from: self
+                            .wanted()
+                            .filter(|wanted| wanted.port() != address.port()),
+                        talk: self.talk(address)?,
                         folder: self.folder.into(),
                     })?;
                     is_announced = true;

@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limit = MESSAGE.len() as u64 + 1;
     stream.take(limit).read_to_end(&mut echo)?;
     if echo != MESSAGE.as_bytes() {
-        let (sent, got) = (MESSAGE.len(), echo.len());
-        let error = format!("the answer is not the message: sent {sent} bytes, got {got}");
+        let got = String::from_utf8_lossy(&echo);
+        let error = format!("the answer is not the message: sent {MESSAGE:?}, got {got:?}");
         return Err(error.into());
     }
     println!("{MESSAGE}");

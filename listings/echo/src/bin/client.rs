@@ -41,9 +41,8 @@ fn main() -> Result<()> {
         .context("the echo did not arrive whole")?;
     ensure!(
         echo == message.as_bytes(),
-        "the answer is not the message: sent {} bytes, got {}",
-        message.len(),
-        echo.len()
+        "the answer is not the message: sent {message:?}, got {:?}",
+        String::from_utf8_lossy(&echo)
     );
     // ANCHOR_END: read
 

@@ -175,12 +175,9 @@ impl Workbench {
         };
         let wrong = StatusCode::UNPROCESSABLE_ENTITY;
         scene.fill(&ask.inputs).map_err(refusal(wrong))?;
-        if ask.alone {
-            if !scene.server {
-                let why = format!("{:?} has no server that can be left running", ask.scene);
-                return Err(Refusal(wrong, why));
-            }
-            scene = scene.alone();
+        if ask.alone && !scene.server {
+            let why = format!("{:?} has no server that can be left running", ask.scene);
+            return Err(Refusal(wrong, why));
         }
         for (name, changes) in &ask.changes {
             scratch::check(&self.listing(name)?, changes).map_err(refusal(wrong))?;
