@@ -244,13 +244,13 @@
 
     /// A scene of the page: its controls, and what it printed, or what a run prints.
     class Scene {
-        constructor(bench, number) {
+        constructor(bench) {
             this.bench = bench;
             this.id = bench.dataset.scene;
             this.programs = (bench.dataset.programs ?? '').split(' ').filter(Boolean);
             this.listings = [...new Set(this.programs.map((program) => program.split('/')[0]))];
             this.inputs = [...bench.querySelectorAll('input')];
-            this.name = `Scene ${number}: ${this.programs.map((program) => program.split('/').pop()).join(', ')}`;
+            this.name = name_of_scene(bench, this.programs);
             this.printed = following(bench, '.scene') ?? bench.insertAdjacentElement('afterend', element('div', 'scene'));
             this.live = null;
 
@@ -293,6 +293,7 @@
         update() {
             if (!this.row) return;
             disable(this.back, this.live === null);
+            if (this.live && !this.runner.controller) this.live.style.minHeight = '';
             const works = this.listings.map((listing) => Work.of(listing)).filter(({ names }) => names.length > 0);
             this.with.hidden = works.length === 0;
             const words = works.map(({ listing, names }) => `${listing}: ${names.map((name) => name.split('/').pop()).join(', ')}`);
@@ -428,12 +429,20 @@
             this.patch = element('div', 'patch');
             this.patch.hidden = true;
             this.output = element('div');
+            // The status again, for those who are at the editor's end.
+            const below = element('p', 'below');
             const hint = element('p', 'hint', 'Tab leaves the editor. Ctrl-Enter or ⌘-Enter runs, F8 goes to what the compiler found.');
+            if (Object.values(this.own).some((text) => text.includes('// ANCHOR'))) {
+                hint.append(' Lines with ', element('code', '', '// ANCHOR'), ' are only for the book: they mark what its pages show.');
+            }
             hint.id = `desk-hint-${document.querySelectorAll('.desk').length}`;
 
             this.fields = new Fields([]);
             this.form = this.controls();
-            this.panel.append(this.form, this.first, this.trouble, this.patch, around, hint, this.elsewhere, this.output);
+            this.around = around;
+            this.below = below;
+            this.say_below();
+            this.panel.append(this.form, this.first, this.trouble, this.patch, around, below, hint, this.elsewhere, this.output);
 
             const texts = { ...this.own };
             for (const file of this.work.names) if (file in texts) texts[file] = this.work.files[file];
@@ -474,6 +483,7 @@
                 ask: () => this.request(),
                 show: (screen) => screen && this.show(screen),
                 hear: (event) => this.hear(event),
+                update: () => this.say_below(),
             });
             this.runner.has_nothing = scenes.length === 0;
             this.runner.say(scenes.length === 0 ? 'No scene of this page runs this listing' : '');
@@ -510,6 +520,10 @@
             this.arguments.replaceChildren(...this.fields.labels);
         }
 
+        say_below() {
+            if (this.below) this.below.textContent = this.runner.status.textContent;
+        }
+
         clear() {
             this.first.replaceChildren();
             this.elsewhere.replaceChildren();
@@ -521,12 +535,13 @@
             return this.scene.request(this.fields);
         }
 
-        /// Brings the first lines into sight, as far as that leaves the controls where they can be seen.
+        /// Brings the first lines into sight, and leaves the controls where they can be seen, or the editor if there is no room for them.
         show(screen) {
             this.output.replaceChildren(screen);
             const beyond = screen.getBoundingClientRect().top + OUTPUT_IN_SIGHT - innerHeight;
-            const room = this.panel.getBoundingClientRect().top - MENU_HEIGHT;
-            const top = Math.min(beyond, room);
+            const room_below = (each) => each.getBoundingClientRect().top - MENU_HEIGHT;
+            const room = room_below(this.panel);
+            const top = Math.min(beyond, beyond - room < OUTPUT_IN_SIGHT / 2 ? room : room_below(this.around));
             if (top > 0) scrollBy({ top, behavior: 'instant' });
         }
 
@@ -598,7 +613,9 @@
                     const text = element('pre', 'diff');
                     text.tabIndex = 0;
                     text.append(element('samp', '', patch));
-                    this.patch.append(text, save);
+                    const advice = element('span', 'advice', 'In your copy of the repository: ');
+                    advice.append(element('code', '', `git apply ${save.download}`));
+                    this.patch.append(text, save, ' ', advice);
                 }
                 this.patch.hidden = false;
                 this.changes.setAttribute('aria-expanded', true);
@@ -802,8 +819,24 @@
         }
     }
 
+    /// Names that scenes of this page have.
+    const names = new Set();
+
+    /// The heading above it, and its programs; with a number, if that is not enough.
+    function name_of_scene(bench, programs) {
+        const is_above = (heading) => heading.compareDocumentPosition(bench) & Node.DOCUMENT_POSITION_FOLLOWING;
+        const heading = [...document.querySelectorAll('main :is(h1, h2, h3, h4, h5, h6)')].findLast(is_above);
+        const words = programs.map((program) => program.split('/').pop()).join(', ');
+        const name = [heading?.textContent.trim(), words].filter(Boolean).join(': ');
+        let number = 1;
+        const numbered = () => (number === 1 ? name : `${name} (${number})`);
+        while (names.has(numbered())) number += 1;
+        names.add(numbered());
+        return numbered();
+    }
+
     const benches = (kind) => [...document.querySelectorAll(`.bench[data-${kind}]`)];
-    const all_scenes = benches('scene').map((bench, index) => new Scene(bench, index + 1));
+    const all_scenes = benches('scene').map((bench) => new Scene(bench));
     for (const bench of benches('listing')) if (following(bench, 'pre')) new Desk(bench);
 
     // Whoever leaves the page has no more use for what it runs, even if it comes back from the browser's cache.

@@ -203,6 +203,7 @@ test('a scene runs in the place of what it printed, and what it printed comes ba
     assert.match(await stderr.evaluate((each) => getComputedStyle(each, '::before').content), /stderr/);
     assert.equal(await live.locator('.terminal').nth(1).locator('.output').innerText(), 'hello\n');
     assert.ok(await printed.isHidden());
+    assert.equal(await live.evaluate((each) => each.style.minHeight), '');
     await button(scene, 'As printed').click();
     assert.ok(await printed.isVisible());
     assert.equal(await live.count(), 0);
@@ -435,6 +436,22 @@ test('the first error is named below the controls, and its line comes into sight
     assert.deepEqual(trouble, []);
 });
 
+test('on a telephone the output comes into sight, and from the end of the editor it is seen that something runs', async () => {
+    const page = await open({ viewport: { width: 390, height: 844 }, hasTouch: true });
+    const desk = await edit(page);
+    assert.equal(await desk.getByLabel('Scene').locator('option').first().innerText(), 'Workbench: server, client, client');
+    const in_sight = (locator) => locator.evaluate((each) => {
+        const { top, bottom } = each.getBoundingClientRect();
+        return Math.min(bottom, innerHeight) - Math.max(top, 0);
+    });
+    await page.keyboard.press('Control+End');
+    await page.keyboard.press('Control+Enter');
+    await says(desk.locator('.below'), /^(Running|Compiling)/);
+    assert.ok((await in_sight(desk.locator('.below'))) > 10);
+    await says(desk.locator('.below'), /^Over$/);
+    assert.ok((await in_sight(desk.locator('.scene.live'))) > 100);
+});
+
 test('what the compiler finds in another file leads there', async () => {
     const page = await open();
     const desk = await edit(page);
@@ -488,6 +505,7 @@ test('changes are shown as a patch that git takes; a reset, pressed twice, takes
     await says(desk.locator('.diff'), '🦀');
     const [download] = await Promise.all([page.waitForEvent('download'), desk.getByText('Save as patch').click()]);
     assert.equal(download.suggestedFilename(), 'echo.patch');
+    await says(desk.locator('.advice'), 'In your copy of the repository: git apply echo.patch');
     const patch = readFileSync(await download.path(), 'utf8');
     assert.equal(await desk.locator('.diff').innerText(), patch);
     writeFileSync(join(book.folder, 'target', 'echo.patch'), patch);
@@ -530,6 +548,8 @@ test('a server that is left running can be talked to, and ends with its page', a
     await pane.getByText('Address').waitFor(PATIENCE);
     const address = await pane.locator('.place', { hasText: 'Address' }).locator('code').innerText();
     assert.equal(await ask(address, 'from outside'), 'from outside');
+    const talk = pane.locator('.place', { hasText: 'Talk to it from another terminal:' }).locator('code');
+    assert.match(await talk.innerText(), /^cargo run -q -p echo --bin client -- \S/);
     await says(pane.locator('.stderr'), 'echoed 12 bytes');
     // Stop ends it; and started again, leaving the page does.
     await button(pane, 'Stop your server').click();
