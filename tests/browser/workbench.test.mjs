@@ -437,7 +437,7 @@ test('the first error is named below the controls, and its line comes into sight
 });
 
 test('on a telephone the output comes into sight, and from the end of the editor it is seen that something runs', async () => {
-    const page = await open({ viewport: { width: 390, height: 844 }, hasTouch: true });
+    const page = await open({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
     const desk = await edit(page);
     assert.equal(await desk.getByLabel('Scene').locator('option').first().innerText(), 'Workbench: server, client, client');
     const in_sight = (locator) => locator.evaluate((each) => {
@@ -450,6 +450,15 @@ test('on a telephone the output comes into sight, and from the end of the editor
     assert.ok((await in_sight(desk.locator('.below'))) > 10);
     await says(desk.locator('.below'), /^Over$/);
     assert.ok((await in_sight(desk.locator('.scene.live'))) > 100);
+    const covered = await desk.locator('.scene.live .terminal').evaluateAll((terminals) =>
+        terminals.filter((terminal) => {
+            const { left, bottom } = terminal.querySelector('.buttons button').getBoundingClientRect();
+            const words = document.createRange();
+            words.selectNodeContents(terminal.querySelector('code'));
+            return [...words.getClientRects()].some((line) => line.right > left && line.top < bottom);
+        }).length,
+    );
+    assert.equal(covered, 0, 'no command is covered by the button that copies it');
 });
 
 test('what the compiler finds in another file leads there', async () => {
