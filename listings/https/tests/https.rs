@@ -302,19 +302,32 @@ fn a_name_without_an_address_is_an_error_with_its_cause() {
 }
 
 /// The reader of a pipe may have left: `get localhost:8443 | true`.
+#[cfg(unix)]
 #[test]
 fn output_that_nobody_reads_is_an_error_and_no_panic() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    // What is shut down is as good as a pipe without a reader. A pipe might have one for a
+    // moment more: another test that starts a program, which has all that is open here until
+    // it runs.
+    let unread = || {
+        let (stdout, reader) = UnixStream::pair().unwrap();
+        (OwnedFd::from(stdout.try_clone().unwrap()), stdout, reader)
+    };
     let host = Host::new();
     for client in CLIENTS {
         let (listener, address) = listen();
-        let mut process = program(client)
+        let (stdout, end, _reader) = unread();
+        let process = program(client)
             .args([&address, "--ca", &host.ca])
+            .stdout(stdout)
             .spawn()
             .unwrap();
         let mut session = shake_hands(patient_end(&listener), Arc::clone(&host.config));
         read_head(&mut session);
         // The answer comes only when nobody reads any more.
-        drop(process.stdout.take());
+        end.shutdown(Shutdown::Write).unwrap();
         session
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody")
             .unwrap();
@@ -325,8 +338,9 @@ fn output_that_nobody_reads_is_an_error_and_no_panic() {
             "Broken pipe (os error 32)",
         );
     }
-    let mut process = program("roots").spawn().unwrap();
-    drop(process.stdout.take());
+    let (stdout, end, _reader) = unread();
+    end.shutdown(Shutdown::Write).unwrap();
+    let process = program("roots").stdout(stdout).spawn().unwrap();
     let output = process.wait_with_output().unwrap();
     let said = stderr(&output);
     assert!(!said.contains("panicked"), "{said}");
