@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
@@ -23,6 +25,9 @@ use crate::file;
 use crate::limits::{self, Usage};
 use crate::namespace::Own;
 use crate::process::{self, Process};
+
+/// How long it is tried to kill what is left of a command: a program may belong to somebody else by now.
+const SWEEPING: Duration = Duration::from_secs(10);
 
 /// Tells `book` that it runs in a job, and where that is written down.
 const JOB: &str = "BOOK_JOB";
@@ -241,16 +246,19 @@ fn is_parent(process: u32) -> bool {
 
 /// Kills what is left of the command: descendants that left its process group. On systems other than Linux they cannot be found.
 fn sweep() {
-    while let Some(child) = first_child() {
-        let _ = rustix::process::kill_process(child, Signal::KILL);
-        let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
+    let start = Instant::now();
+    while start.elapsed() < SWEEPING {
+        // Those included that the guard has by being the subreaper.
+        for child in limits::children(rustix::process::getpid()) {
+            let _ = rustix::process::kill_process(child, Signal::KILL);
+        }
+        // While it changes, the list of children may lack one (proc_tid_children(5)). Whether there is one is certain here.
+        match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+            Err(Errno::CHILD) => return,
+            Ok(Some(_)) => {}
+            _ => thread::yield_now(),
+        }
     }
-}
-
-/// One of the guard's children, those included that it has by being the subreaper.
-fn first_child() -> Option<Pid> {
-    let children = fs::read_to_string("/proc/thread-self/children").ok()?;
-    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
 /// The path to programs with this one in front, so that a directive can say `book`: alone in a folder, since beside it there may be

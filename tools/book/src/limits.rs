@@ -112,7 +112,7 @@ impl Usage {
 }
 
 /// The processes that any thread of this one has started. A process may be gone by now: then it has none.
-fn children(process: Pid) -> Vec<Pid> {
+pub fn children(process: Pid) -> Vec<Pid> {
     let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
     let lists = threads
         .into_iter()
