@@ -253,7 +253,7 @@ fn sweep() {
             let _ = rustix::process::kill_process(child, Signal::KILL);
         }
         // While it changes, the list of children may lack one (proc_tid_children(5)). Whether there is one is certain here.
-        match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        match rustix::process::wait(WaitOptions::NOHANG) {
             Err(Errno::CHILD) => return,
             Ok(Some(_)) => {}
             _ => thread::yield_now(),
