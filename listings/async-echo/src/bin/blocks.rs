@@ -1,10 +1,11 @@
 //! The echo server with one mistake: its tasks read and write with calls that block.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -32,7 +33,11 @@ async fn main() -> Result<()> {
             }
         };
         tokio::spawn(async move {
-            match echo(stream).await {
+            let stream = match stream.into_std() {
+                Ok(stream) => stream,
+                Err(error) => return eprintln!("{peer}: {error}"),
+            };
+            match echo(&stream).await {
                 Ok(length) => eprintln!("{peer}: echoed {length} bytes"),
                 Err(error) => eprintln!("{peer}: {error}"),
             }
@@ -42,8 +47,7 @@ async fn main() -> Result<()> {
 
 // ANCHOR: echo
 /// Sends back what comes in until the peer has finished sending, and counts the bytes.
-async fn echo(stream: TcpStream) -> io::Result<u64> {
-    let mut stream = stream.into_std()?;
+async fn echo(mut stream: &TcpStream) -> io::Result<u64> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
