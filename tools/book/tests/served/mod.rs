@@ -62,8 +62,7 @@ impl Served {
 
     fn begin_with(project: &Project, arguments: &[&str]) -> Served {
         let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
-        // SAFETY: what a project does before the tool starts may be done between fork and exec.
-        unsafe { command.pre_exec(project.before) };
+        project.prepare(&mut command);
         let mut child = command
             .args(["serve", "--no-open", "--port", "0"])
             .args(arguments)
