@@ -5,6 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Error, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The text of a regular file of at most `limit` bytes.
 pub fn read(path: &Path, limit: usize) -> io::Result<String> {
@@ -66,8 +67,11 @@ pub fn remove_folder(folder: &Path) -> io::Result<()> {
     result
 }
 
-/// Removes what is in a folder: what is in the folders there comes up into it first, and theirs, and so on.
+/// Removes what is in a folder: what is in the folders there comes up into it first, and theirs, and so on. Others may do the same at the
+/// same time: whoever brings something up removes it, so that the last one leaves nothing.
 fn flatten(folder: &Path) -> io::Result<()> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+
     if !fs::symlink_metadata(folder)?.is_dir() {
         // It would lead elsewhere.
         fs::remove_file(folder)?;
@@ -77,15 +81,18 @@ fn flatten(folder: &Path) -> io::Result<()> {
     let mut next = 0;
     while let Some(current) = folders.get(next).cloned() {
         let _ = fs::set_permissions(&current, Permissions::from_mode(0o700));
-        for entry in fs::read_dir(&current)?.flatten() {
+        // What somebody else has removed meanwhile is gone as well.
+        for entry in fs::read_dir(&current).into_iter().flatten().flatten() {
             let path = entry.path();
-            // What somebody else has removed meanwhile is gone as well.
             if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let _ = fs::remove_file(path);
             } else if next == 0 {
                 folders.push(path);
             } else {
-                let up = folder.join(format!(".up-{}-{}", std::process::id(), folders.len()));
+                // Whoever has another folder above it must be allowed to write into it.
+                let _ = fs::set_permissions(&path, Permissions::from_mode(0o700));
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let up = folder.join(format!(".up-{}-{number}", std::process::id()));
                 if fs::rename(&path, &up).is_ok() {
                     folders.push(up);
                 }
@@ -132,5 +139,23 @@ mod tests {
         std::os::unix::fs::symlink(&other, &folder).unwrap();
         remove_folder(&folder).unwrap();
         assert!(!folder.is_symlink() && other.join("file").exists());
+    }
+
+    #[test]
+    fn several_may_remove_a_folder_at_once() {
+        let all = tempfile::tempdir().unwrap();
+        let folder = all.path().join("folder");
+        for _ in 0..100 {
+            for part in ["a/b/c/d", "a/b/e", "f/g/h", "f/i", "j/k"] {
+                fs::create_dir_all(folder.join(part)).unwrap();
+                fs::write(folder.join(part).join("file"), "").unwrap();
+            }
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| remove_folder(&folder));
+                }
+            });
+            assert!(!folder.exists());
+        }
     }
 }
