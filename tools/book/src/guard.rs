@@ -21,10 +21,11 @@ use rustix::process::{Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, TERM_SIGNALS};
 
-use crate::file;
+use crate::janitor;
 use crate::limits::{self, Usage};
 use crate::namespace::Own;
 use crate::process::{self, Process};
+use crate::project::Project;
 
 /// How long it is tried to kill what is left of a command: a program may belong to somebody else by now.
 const SWEEPING: Duration = Duration::from_secs(10);
@@ -65,9 +66,7 @@ pub struct Job {
     /// Whether it compiles: in the reader's own environment, as all of the book is compiled, and with the memory that this takes.
     #[serde(default)]
     pub compiles: bool,
-    /// What else will be removed afterwards.
-    #[serde(default)]
-    pub scratch: Option<PathBuf>,
+    pub project: Project,
     /// Where to leave the report.
     pub report: PathBuf,
     /// The process of the tool: when it is gone, so is the reason to run.
@@ -94,39 +93,10 @@ impl Job {
         path.map(|path| Job::read(&path)).transpose()
     }
 
-    /// Removes what the tool would have removed: nobody else is left to do it.
-    fn clear_up(&self) -> Result<()> {
-        if let Some(scratch) = &self.scratch {
-            file::remove_folder(scratch).context("cannot remove a copy")?;
-        }
-        // Other guards remove the same folders: the last one finds nobody else's files coming into them. And a job may have had no
-        // guard yet.
-        let prefix = folder_prefix(self.tool);
-        let is_ours = |path: &Path| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with(&prefix))
-        };
-        let ours = self.report.ancestors().find(|folder| is_ours(folder));
-        let Some(state) = ours.and_then(Path::parent) else {
-            return Ok(());
-        };
-        for entry in fs::read_dir(state)?.flatten() {
-            if is_ours(&entry.path()) {
-                file::remove_folder(&entry.path()).context("cannot remove the folder of a job")?;
-            }
-        }
-        Ok(())
-    }
-
     /// The folder that will be removed afterwards.
     pub fn folder(&self) -> &Path {
         self.report.parent().unwrap_or(Path::new("."))
     }
-}
-
-/// What the names of the folders begin with that a tool makes for jobs.
-pub fn folder_prefix(tool: u32) -> String {
-    format!("jobs-{tool}-")
 }
 
 /// How a command went.
@@ -173,7 +143,8 @@ pub fn run(path: &Path) -> Result<()> {
     let stopped = process.stop();
     sweep();
     if !is_parent(job.tool) {
-        return job.clear_up();
+        // Nobody else may be left to do it.
+        return janitor::clear_up(&job.project, job.tool);
     }
 
     let (code, trouble) = match outcome.and_then(|status| stopped.map(|()| status)) {

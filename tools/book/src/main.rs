@@ -21,6 +21,7 @@ mod foreign;
 mod guard;
 mod include;
 mod input;
+mod janitor;
 mod late;
 mod limits;
 mod lines;
@@ -123,6 +124,9 @@ enum Task {
     /// Run a directive's command (internal)
     #[command(hide = true)]
     Guard { job: PathBuf },
+    /// Remove what a process has left, when it is gone (internal)
+    #[command(hide = true)]
+    Janitor { tool: u32 },
 }
 
 #[derive(Debug, Subcommand)]
@@ -252,6 +256,7 @@ fn run(task: Task) -> Result<ExitCode> {
             return namespace::go_on_as_first(&tool);
         }
         Task::Guard { job } => guard::run(&job)?,
+        Task::Janitor { tool } => janitor::run(&project()?, tool)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::file;
 
 /// The folder that holds `book.toml`, `src/` and `listings/`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Project {
     pub root: PathBuf,
 }
@@ -46,7 +47,7 @@ impl Project {
     pub fn make_state(&self) -> Result<PathBuf> {
         let state = self.state();
         fs::create_dir_all(&state).with_context(|| format!("cannot make {}", state.display()))?;
-        remove_leftovers(&state);
+        remove_leftovers(&state, is_gone);
         Ok(state)
     }
 
@@ -56,8 +57,14 @@ impl Project {
     }
 }
 
-/// Removes the folders of runs that were killed.
-fn remove_leftovers(state: &Path) {
+/// Whether nobody has this number; somebody else's process counts, though it may not be killed.
+fn is_gone(process: u32) -> bool {
+    let process = rustix::process::Pid::from_raw(process as i32);
+    process.map(rustix::process::test_kill_process) == Some(Err(Errno::SRCH))
+}
+
+/// Removes the folders in `state` of processes that have been killed, as `is_gone` tells.
+pub fn remove_leftovers(state: &Path, is_gone: impl Fn(u32) -> bool) {
     let Ok(entries) = fs::read_dir(state) else {
         return;
     };
@@ -67,12 +74,8 @@ fn remove_leftovers(state: &Path) {
         if !matches!(parts.next(), Some("stage" | "jobs")) {
             continue;
         }
-        let process = parts
-            .next()
-            .and_then(|number| rustix::process::Pid::from_raw(number.parse().ok()?));
-        // Somebody else's process is there, though it may not be killed.
-        let is_gone = |process| rustix::process::test_kill_process(process) == Err(Errno::SRCH);
-        if process.is_some_and(is_gone) {
+        let process = parts.next().and_then(|number| number.parse().ok());
+        if process.is_some_and(&is_gone) {
             let _ = file::remove_folder(&entry.path());
         }
     }

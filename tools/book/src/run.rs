@@ -14,7 +14,7 @@ use mdbook_cmdrun::CmdRun;
 use crate::compile::{self, Profile};
 use crate::directive::{Directive, Part, Place};
 use crate::file::Folder;
-use crate::guard::{self, Job, Purpose, Report};
+use crate::guard::{Job, Purpose, Report};
 use crate::namespace::{self, Own};
 use crate::process::OUTPUT_LIMIT;
 use crate::progress::Progress;
@@ -64,6 +64,7 @@ pub struct Runner {
 
 /// What guards are to do.
 pub struct Jobs {
+    project: Project,
     tool: PathBuf,
     /// A folder for each of them. It is removed with this.
     folder: Folder,
@@ -163,10 +164,11 @@ pub fn by_hand(project: &Project, tool: &Path, scene: Scene) -> Result<String> {
 
 impl Jobs {
     pub fn new(project: &Project, tool: &Path) -> Result<Jobs> {
-        let prefix = guard::folder_prefix(std::process::id());
+        let prefix = format!("jobs-{}-", std::process::id());
         let folder = Folder::new(&project.make_state()?, &prefix)
             .context("cannot make a folder for jobs")?;
         Ok(Jobs {
+            project: project.clone(),
             tool: tool.into(),
             folder,
             is_isolated: namespace::is_possible(tool, Own::Network).is_ok(),
@@ -215,7 +217,7 @@ impl Jobs {
                 _ => Some(Own::Network),
             },
             compiles: false,
-            scratch: None,
+            project: self.project.clone(),
             report: folder.path().join("report.json"),
             tool: std::process::id(),
         };

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::janitor;
 use crate::late::{Late, PATIENCE};
 use crate::project::Project;
 use crate::render::Render;
@@ -54,6 +55,7 @@ pub fn serve(project: Project, tool: PathBuf, port: u16, idle: u64, open: bool) 
     let port = listener.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
 
+    let _janitor = janitor::start(&project, &tool)?;
     let workbench = Workbench::new(project.clone(), tool.clone(), port, idle)?;
     let workbench = Arc::new(workbench);
     let mut sources = Watch::start(&project)?;

@@ -436,6 +436,38 @@ fn a_kill_leaves_nothing_without_namespaces_either() {
 }
 
 #[test]
+fn a_kill_before_there_is_a_guard_leaves_nothing() {
+    let project = with_program(programs::HELLO);
+    let moments: [fn(&Bench) -> bench::Running; 3] = [
+        |bench| bench.run(&json!({"scene": SCENE})),
+        |bench| bench.change(&prints("before")),
+        |bench| {
+            let mut run = bench.change(&prints("after"));
+            run.wait_for("diagnostics");
+            run
+        },
+    ];
+    for moment in moments.iter().cycle().take(12) {
+        let served = Served::start(&project);
+        assert!(has_janitor(&served));
+        let run = moment(&Bench::open(&served));
+        served.signal(Signal::KILL);
+        drop(run);
+        wait_until("the janitor is gone", || !has_janitor(&served));
+        wait_until_nothing_is_left(&project);
+    }
+}
+
+/// Whether somebody waits for the end of the tool, or clears up behind it.
+fn has_janitor(served: &Served) -> bool {
+    let words = format!("\0janitor\0{}\0", served.pid);
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    processes
+        .map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default())
+        .any(|line| String::from_utf8_lossy(&line).ends_with(&words))
+}
+
+#[test]
 fn a_page_that_is_closed_while_its_run_waits_for_its_turn_gives_its_place_away() {
     let mut gate = Gate::new();
     let project = with_program(&gate.program("through"));

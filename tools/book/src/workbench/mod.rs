@@ -6,7 +6,7 @@
 
 pub mod diagnostic;
 mod play;
-mod scratch;
+pub mod scratch;
 pub mod token;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ use toml::Table;
 use super::diagnostic::{Diagnostic, Message};
 use crate::cache::hex;
 use crate::compile;
+use crate::file;
 use crate::guard::{Job, Purpose};
 use crate::listing::Listing;
 use crate::project::Project;
@@ -71,7 +72,24 @@ pub fn patch(project: &Project, listing: &Listing, changes: &Changes) -> Result<
     Ok(patch)
 }
 
-/// Where a copy is compiled.
+/// Where copies are while they are compiled.
+fn folder(project: &Project) -> PathBuf {
+    project.state().join("scratch")
+}
+
+/// Removes a copy that nobody compiles any more.
+pub fn remove_abandoned(project: &Project) -> Result<()> {
+    let folder = folder(project);
+    // Without one, nothing is to be made: the whole project may be gone.
+    if !folder.exists() {
+        return Ok(());
+    }
+    // Another tool may compile one there.
+    let _lock = compile::lock(project)?;
+    file::remove_folder(&folder).context("cannot remove a copy")
+}
+
+/// What is compiled, and where.
 pub struct Scratch<'a> {
     pub project: &'a Project,
     pub listing: &'a Listing,
@@ -164,7 +182,7 @@ impl Scratch<'_> {
             alone: None,
             own: None,
             compiles: true,
-            scratch: copy.parent().map(PathBuf::from),
+            project: self.project.clone(),
             report: self.folder.join("compiled.json"),
             tool: std::process::id(),
         })
@@ -191,7 +209,7 @@ impl Copy {
             changes,
             ..
         } = scratch;
-        let all = project.state().join("scratch");
+        let all = folder(project);
         // It must be a folder of ours, not the way to another one.
         if all.is_symlink() {
             bail!("{} is a symbolic link", project.relative(&all).display());
