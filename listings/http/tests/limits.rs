@@ -7,6 +7,7 @@ use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 #[cfg(target_os = "linux")]
 use std::net::{SocketAddr, TcpListener};
+use std::process::Output;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ const NEVER: Duration = Duration::from_secs(60);
 /// How slowly a slow peer sends: often enough not to be taken for a silent one, even if the
 /// machine is busy.
 const DRIBBLE: Duration = Duration::from_millis(500);
+/// How often that is tried.
+const ATTEMPTS: usize = 3;
 
 /// `start`, then a header that makes the head just so long.
 fn head_of(length: usize, start: &str) -> Vec<u8> {
@@ -364,11 +367,22 @@ fn pause_of_the_program_head() {
 /// Its name makes it the first one to be started: it takes the longest.
 #[test]
 fn a_server_that_sends_byte_after_byte_costs_the_program_head_its_total() {
-    let address =
-        serving(|stream| dribble(stream, b"HTTP/1.1 200 OK\r\n".iter().copied().cycle()));
-    let began = Instant::now();
-    assert_fails(&run("head", &[&address]), "not done after 10s");
-    assert!(began.elapsed() >= Duration::from_secs(10));
+    let ask = || {
+        let head = b"HTTP/1.1 200 OK\r\n".iter().copied().cycle();
+        let address = serving(|stream| dribble(stream, head));
+        let began = Instant::now();
+        (run("head", &[&address]), began.elapsed())
+    };
+    // If the whole machine stands still, who is slow has been silent.
+    let was_silent = |output: &Output| stderr(output).contains("nothing came for 2s");
+    let mut attempts = 1;
+    let (mut output, mut took) = ask();
+    while attempts < ATTEMPTS && was_silent(&output) {
+        attempts += 1;
+        (output, took) = ask();
+    }
+    assert_fails(&output, "not done after 10s");
+    assert!(took >= Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod sessions;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::process::Output;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ const NEVER: Duration = Duration::from_secs(600);
 /// How slowly a slow peer sends: often enough not to be taken for a silent one, even if the
 /// machine is busy.
 const DRIBBLE: Duration = Duration::from_millis(500);
+/// How often that is tried.
+const ATTEMPTS: usize = 3;
 
 /// `start`, then a header that makes the head just so long.
 fn head_of(length: usize, start: &str) -> Vec<u8> {
@@ -274,64 +277,89 @@ fn pause_of_the_clients_after_the_handshake() {
     });
 }
 
+/// What a client says that has waited as long as it may.
+fn not_done() -> String {
+    format!("not done after {:?}", CLIENT.total)
+}
+
+/// Has a client ask a slow server; returns the server's address and what came of it.
+#[track_caller]
+fn costs_the_total(
+    host: &Host,
+    client: &str,
+    start: impl Fn() -> String,
+) -> (String, Output) {
+    let mut attempts = 1;
+    loop {
+        let began = Instant::now();
+        let address = start();
+        let output = host.ask(client, &address);
+        // If the whole machine stands still, who is slow has been silent.
+        let pause = format!("nothing came for {:?}", CLIENT.pause);
+        if attempts < ATTEMPTS && stderr(&output).contains(&pause) {
+            attempts += 1;
+            continue;
+        }
+        assert!(began.elapsed() >= CLIENT.total, "{}", stderr(&output));
+        return (address, output);
+    }
+}
+
 /// All at the same time, since each takes as long as it may. Its name makes this one of the
 /// first tests to be started.
 #[test]
 fn a_server_that_does_not_come_to_an_end_costs_a_client_its_deadline_and_an_error() {
     let host = Host::new();
-    let began = Instant::now();
-    let total = format!("not done after {:?}", CLIENT.total);
-    let total = &total;
     let host = &host;
-    let costs_the_total = |output: &std::process::Output, what: &str| {
-        assert_fails(output, what, total);
-        assert!(began.elapsed() >= CLIENT.total, "{:?}", began.elapsed());
-    };
-    let costs_the_total = &costs_the_total;
     thread::scope(|scope| {
         for client in ["head", "get"] {
             // One byte at a time, in the handshake.
             scope.spawn(move || {
-                let config = Arc::clone(&host.config);
-                let address = serving(move |mut stream| {
-                    let flight = flight(config, &mut stream);
-                    dribble(&mut stream, flight.into_iter());
+                let (address, output) = costs_the_total(host, client, || {
+                    let config = Arc::clone(&host.config);
+                    serving(move |mut stream| {
+                        let flight = flight(config, &mut stream);
+                        dribble(&mut stream, flight.into_iter());
+                    })
                 });
-                let output = host.ask(client, &address);
-                costs_the_total(&output, &format!("no secure connection to {address}"));
+                let what = format!("no secure connection to {address}");
+                assert_fails(&output, &what, &not_done());
                 assert_eq!(stdout(&output), "");
             });
             // And in the head.
             scope.spawn(move || {
-                let address = host.serving(|mut session| {
-                    let head = b"HTTP/1.1 200 OK\r\n".iter().copied().cycle();
-                    dribble(&mut session, head);
+                let (_, output) = costs_the_total(host, client, || {
+                    host.serving(|mut session| {
+                        let head = b"HTTP/1.1 200 OK\r\n".iter().copied().cycle();
+                        dribble(&mut session, head);
+                    })
                 });
-                let output = host.ask(client, &address);
-                costs_the_total(&output, "no proper answer came");
+                assert_fails(&output, "no proper answer came", &not_done());
             });
             // Nothing but new keys: TLS is busy, and HTTP has got nothing.
             scope.spawn(move || {
-                let address = host.serving(|mut session| {
-                    let (_sender, clock) = mpsc::channel::<()>();
-                    while session.conn.refresh_traffic_keys().is_ok()
-                        && session.flush().is_ok()
-                    {
-                        let _ = clock.recv_timeout(DRIBBLE);
-                    }
+                let (_, output) = costs_the_total(host, client, || {
+                    host.serving(|mut session| {
+                        let (_sender, clock) = mpsc::channel::<()>();
+                        while session.conn.refresh_traffic_keys().is_ok()
+                            && session.flush().is_ok()
+                        {
+                            let _ = clock.recv_timeout(DRIBBLE);
+                        }
+                    })
                 });
-                let output = host.ask(client, &address);
-                costs_the_total(&output, "no proper answer came");
+                assert_fails(&output, "no proper answer came", &not_done());
             });
         }
         // And in the body.
         scope.spawn(move || {
-            let address = host.serving(|mut session| {
-                session.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-                dribble(&mut session, std::iter::repeat(b'x'));
+            let (_, output) = costs_the_total(host, "get", || {
+                host.serving(|mut session| {
+                    session.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                    dribble(&mut session, std::iter::repeat(b'x'));
+                })
             });
-            let output = host.ask("get", &address);
-            costs_the_total(&output, "the body did not arrive whole");
+            assert_fails(&output, "the body did not arrive whole", &not_done());
             assert!(rest(&output).starts_with("xxx"), "{}", stderr(&output));
         });
         #[cfg(target_os = "linux")]

@@ -384,5 +384,7 @@ fn the_table_says_what_was_done_and_how_long_it_took() {
     let lines: Vec<_> = table.lines().collect();
     let first = "a new connection each, 3 at a time, 100 requests/s";
     assert_eq!(lines[0], format!("GET http://{address}/: {first}"));
-    assert_eq!(lines[2], "percent  ms since sent  ms since due");
+    // Above it, a busy machine may be told of what could not be sent in time.
+    let head = "percent  ms since sent  ms since due";
+    assert!(lines[2..].contains(&head), "{table}");
 }
