@@ -78,14 +78,15 @@ pub fn run(name: &str, arguments: &[&str]) -> Output {
         .expect("its output can be read")
 }
 
-/// An address where nobody listens, and where nobody can as long as the stream is kept: the
-/// stream itself has taken the port.
+/// An address where nobody listens, and where nobody can as long as the connection is kept: its
+/// client has taken the port. A connection that is reset has none, so the listener is kept, too.
 #[allow(dead_code)]
-pub fn closed_port() -> (String, TcpStream) {
+pub fn closed_port() -> (String, (TcpListener, TcpStream)) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let stream = TcpStream::connect(listener.local_addr().expect("an address"))
         .expect("a listener that has not accepted yet can be connected to");
-    (stream.local_addr().expect("an address").to_string(), stream)
+    let address = stream.local_addr().expect("an address").to_string();
+    (address, (listener, stream))
 }
 
 /// The lines of `stream`, as they come.
