@@ -104,7 +104,12 @@ test('a page that has been loaded needs nobody any more', async () => {
     const page = await view.newPage();
     const trouble = watch(page, book.address);
     for (const name of ['echo.html', 'fixture.html']) {
+        // Chromium asks for the icons when it likes, even after that.
+        const icons = ['png', 'svg'].map((type) =>
+            page.waitForEvent('requestfinished', (request) => new RegExp(`/favicon[^/]*\\.${type}$`).test(request.url())),
+        );
         await page.goto(`${book.address}/${name}`, { waitUntil: 'networkidle' });
+        await Promise.all(icons);
         await view.setOffline(true);
         const asked = [];
         page.on('requestfailed', (request) => asked.push(request.url()));
