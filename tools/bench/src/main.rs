@@ -1,31 +1,42 @@
 //! Measures how long a reader waits for the first page, and an author for a change, and prints both beside what stock mdBook with stock
 //! mdbook-cmdrun takes, in one run: `cargo run -p bench`. It takes about ten minutes, most of them for the stock programs.
+//! `cargo run -p bench workbench` measures how long a reader waits who changes a listing in its page, and takes a minute.
 //!
 //! mdbook-cmdrun 0.7.3 cannot read what mdBook 0.5 sends it. So it is measured with the last mdBook that it understands, 0.4.52.
 
+mod server;
+mod workbench;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use server::Server;
+
 /// How many times each change is made; the median counts.
 const ROUNDS: usize = 7;
-/// Longer than anything here may take.
-const DEADLINE: Duration = Duration::from_secs(1200);
-/// How often a page is asked for while a change is awaited. Stock mdBook empties its folder while it builds, so errors are expected.
-const TICK: Duration = Duration::from_millis(5);
 
 const CHAPTER: &str = "src/echo.md";
 const PAGE: &str = "/echo.html";
 const PROGRAM: &str = "listings/echo/src/bin/server.rs";
 
 fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => book(),
+        ["workbench"] => workbench::measure(),
+        _ => {
+            eprintln!("usage: cargo run -p bench [workbench]");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// How long readers and authors wait for pages.
+fn book() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let folder = scratch.path();
 
@@ -45,8 +56,8 @@ fn main() -> Result<()> {
     server.wait_for("/", "Sockets in Rust", Instant::now())?;
     let ours = ours.elapsed();
 
-    let prose = median(|round| server.edit_chapter(&clone, round))?;
-    let listing = median(|round| server.edit_listing(&clone, round))?;
+    let prose = median(|round| edit_chapter(&server, &clone, round))?;
+    let listing = median(|round| edit_listing(&server, &clone, round))?;
     drop(server);
 
     let stock = Instant::now();
@@ -112,7 +123,7 @@ fn stock_prose(folder: &Path, clone: &Path) -> Result<Duration> {
         3918,
     )?;
     server.wait_for("/", "Sockets in Rust", Instant::now())?;
-    median(|round| server.edit_chapter(&book, round))
+    median(|round| edit_chapter(&server, &book, round))
 }
 
 /// Installs programs from an empty registry cache; returns their folder.
@@ -140,85 +151,27 @@ fn median(mut round: impl FnMut(usize) -> Result<Duration>) -> Result<Duration> 
     Ok(times[ROUNDS / 2])
 }
 
-/// A server of the book, and what it says.
-struct Server {
-    process: Child,
-    port: u16,
-    /// The lines of its stderr, and when they came.
-    log: Receiver<(Instant, String)>,
+fn edit_chapter(server: &Server, book: &Path, round: usize) -> Result<Duration> {
+    let path = book.join(CHAPTER);
+    let text = fs::read_to_string(&path)?;
+    let mark = format!("This is edit number {round}, made by the benchmark.");
+    fs::write(&path, format!("{text}\n{mark}\n"))?;
+    server.wait_for(PAGE, &mark, Instant::now())
 }
 
-impl Server {
-    fn start(command: &mut Command, port: u16) -> Result<Server> {
-        let mut process = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = BufReader::new(process.stderr.take().context("no stderr")?);
-        let (sender, log) = mpsc::channel();
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                eprintln!("{line}");
-                let _ = sender.send((Instant::now(), line));
-            }
-        });
-        Ok(Server { process, port, log })
-    }
-
-    /// How long after `start` the page has `text`.
-    fn wait_for(&self, page: &str, text: &str, start: Instant) -> Result<Duration> {
-        while start.elapsed() < DEADLINE {
-            if self.get(page).is_ok_and(|body| body.contains(text)) {
-                return Ok(start.elapsed());
-            }
-            thread::sleep(TICK);
+/// From the moment at which cargo says that it is done.
+fn edit_listing(server: &Server, book: &Path, round: usize) -> Result<Duration> {
+    while server.log.try_recv().is_ok() {}
+    let path = book.join(PROGRAM);
+    let text = fs::read_to_string(&path)?;
+    let mark = format!("Edit number {round} of the program, made by the benchmark.");
+    fs::write(&path, format!("{text}\n// {mark}\n"))?;
+    server.wait_for(PAGE, &mark, Instant::now())?;
+    let page = Instant::now();
+    while let Ok((time, line)) = server.log.try_recv() {
+        if line.trim_start().starts_with("Finished") {
+            return Ok(page - time);
         }
-        bail!("{page} did not show {text:?}")
     }
-
-    fn get(&self, page: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        let host = format!("127.0.0.1:{}", self.port);
-        write!(
-            stream,
-            "GET {page} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    fn edit_chapter(&self, book: &Path, round: usize) -> Result<Duration> {
-        let path = book.join(CHAPTER);
-        let text = fs::read_to_string(&path)?;
-        let mark = format!("This is edit number {round}, made by the benchmark.");
-        fs::write(&path, format!("{text}\n{mark}\n"))?;
-        self.wait_for(PAGE, &mark, Instant::now())
-    }
-
-    /// From the moment at which cargo says that it is done.
-    fn edit_listing(&self, book: &Path, round: usize) -> Result<Duration> {
-        while self.log.try_recv().is_ok() {}
-        let path = book.join(PROGRAM);
-        let text = fs::read_to_string(&path)?;
-        let mark = format!("Edit number {round} of the program, made by the benchmark.");
-        fs::write(&path, format!("{text}\n// {mark}\n"))?;
-        self.wait_for(PAGE, &mark, Instant::now())?;
-        let page = Instant::now();
-        while let Ok((time, line)) = self.log.try_recv() {
-            if line.trim_start().starts_with("Finished") {
-                return Ok(page - time);
-            }
-        }
-        bail!("cargo did not say that it was done")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    bail!("cargo did not say that it was done")
 }
