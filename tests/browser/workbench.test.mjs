@@ -817,17 +817,20 @@ test('a book that is published has no controls, and asks no workbench', async ()
     await published.stop();
 });
 
-test('the editor that is committed is what its sources make, and not large', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'editor-'));
+test('the bundles that are committed are what their sources make, and not large', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bundles-'));
     try {
-        for (const name of ['package.json', 'package-lock.json', 'build.mjs', 'editor.mjs']) {
-            cpSync(join(root, 'tools', 'editor', name), join(folder, name));
+        for (const name of ['package.json', 'package-lock.json', 'build.mjs', 'editor.mjs', 'highlight.mjs']) {
+            cpSync(join(root, 'tools', 'bundles', name), join(folder, name));
         }
         execFileSync('npm', ['ci', '--silent', '--no-audit', '--no-fund'], { cwd: folder });
-        execFileSync('npm', ['run', '--silent', 'build', '--', join(folder, 'made.js')], { cwd: folder });
-        const committed = join(root, 'theme', 'editor.js');
-        assert.ok(readFileSync(join(folder, 'made.js')).equals(readFileSync(committed)), '`npm run build` in tools/editor makes another one');
-        assert.ok(statSync(committed).size < 500_000);
+        execFileSync('npm', ['run', '--silent', 'build', '--', join(folder, 'made')], { cwd: folder });
+        for (const [name, most] of [['editor.js', 500_000], ['highlight.js', 30_000]]) {
+            const committed = join(root, 'theme', name);
+            const made = readFileSync(join(folder, 'made', name));
+            assert.ok(made.equals(readFileSync(committed)), `\`npm run build\` in tools/bundles makes another ${name}`);
+            assert.ok(statSync(committed).size < most);
+        }
     } finally {
         rmSync(folder, { recursive: true, force: true });
     }
